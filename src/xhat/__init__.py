@@ -1,0 +1,3 @@
+"""xhat: autoencoders for tables and matrices."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,136 @@
+"""Corruptions: x -> x_tilde, what a denoising autoencoder sees instead of the clean row.
+
+Knows: how each cell is drawn. Must not know: the loss, which is always against the clean row.
+
+Randomness is counter-based: every cell's number is a hash of (key, row counter, column), so that
+the noise does not depend on batch size, thread or engine, and an interrupted fit resumes exactly.
+The hash is SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.maths.types import Matrix, Vector
+
+_Words = npt.NDArray[np.uint64]
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, SplitMix64's increment
+
+
+def _mix(z: _Words) -> _Words:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def uniform(key: int, counters: _Words, d: int) -> npt.NDArray[np.float64]:
+    """Return uniform numbers in [0, 1), one per (row counter, column).
+
+    Parameters
+    ----------
+    key : int
+        64-bit key; another key gives unrelated numbers.
+    counters : ndarray of uint64, shape (n,)
+        One counter per row.
+    d : int
+        Columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> both = uniform(7, np.arange(2, dtype=np.uint64), 3)
+    >>> bool((uniform(7, np.array([1], dtype=np.uint64), 3) == both[1:]).all())
+    True
+    """
+    with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is the point
+        rows = _mix(np.uint64(key) + (counters + np.uint64(1)) * _GOLDEN)
+        columns = (np.arange(d, dtype=np.uint64) + np.uint64(1)) * _GOLDEN
+        z = _mix(rows[:, None] + columns)
+    return np.asarray((z >> np.uint64(11)) * 2.0**-53)  # the 53 high bits, as NumPy does
+
+
+class Corruption(Protocol):
+    """What the objective needs of a corruption."""
+
+    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+        """Return x_tilde in a new array; ``low`` and ``high`` are the columns' training range."""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Set each cell to 0 with probability p (0 is the mean of a standardised column).
+
+    Parameters
+    ----------
+    p : float in [0, 1)
+        Probability per cell.
+
+    References
+    ----------
+    Vincent et al., JMLR 11 (2010) 3371, section 3.3.
+    """
+
+    p: float = 0.25
+
+    def __post_init__(self) -> None:
+        _check_probability("Masking", self.p)
+
+    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+        """Return x_tilde."""
+        u = uniform(key, counters, X.shape[1])
+        return np.where(u < self.p, np.zeros((), X.dtype), X)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Add normal noise of standard deviation sigma, in the scale of the encoded columns.
+
+    Parameters
+    ----------
+    sigma : float >= 0
+        Standard deviation (of standardised columns: in units of the column's own).
+    """
+
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.sigma) and self.sigma >= 0):
+            raise ValueError(f"Gaussian(sigma={self.sigma!r}): sigma must be a finite number >= 0")
+
+    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+        """Return x_tilde; normal numbers by Box and Muller from two hashed uniforms."""
+        d = X.shape[1]
+        u = uniform(key, counters, 2 * d)
+        noise = np.sqrt(-2 * np.log1p(-u[:, :d])) * np.cos(2 * np.pi * u[:, d:])
+        return X + (self.sigma * noise).astype(X.dtype)
+
+
+@dataclass(frozen=True)
+class SaltAndPepper:
+    """Set each cell, with probability p, to the column's training minimum or maximum (a fair coin).
+
+    Parameters
+    ----------
+    p : float in [0, 1)
+        Probability per cell.
+    """
+
+    p: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_probability("SaltAndPepper", self.p)
+
+    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+        """Return x_tilde: below p/2 the minimum, below p the maximum."""
+        u = uniform(key, counters, X.shape[1])
+        pepper = np.where(u < self.p / 2, low, high).astype(X.dtype)
+        return np.where(u < self.p, pepper, X)
+
+
+def _check_probability(name: str, p: float) -> None:
+    if not 0 <= p < 1:
+        raise ValueError(f"{name}(p={p!r}): p must lie in [0, 1), it is a probability per cell")

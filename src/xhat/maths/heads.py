@@ -1,0 +1,169 @@
+"""Heads: the decoder's output function f and the loss, as one object on pre-activations.
+
+Knows: a block of columns, A_hat in, losses and dA_hat out (docs/maths.md, equations 7 to 16).
+Must not know: weights, layers, how a column came to have its head.
+
+Merging f and the loss keeps the loss finite at any pre-activation (log-sum-exp, never the log of
+a clipped probability) and reduces the gradient of every canonical pair to ``x_hat - x``.
+A head covers a block of columns, so that later kinds (categories: softmax over the levels of one
+column) fit the same interface: ``cell_loss`` returns one value per *table* column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import expit, xlogy
+
+from xhat.maths.activations import IDENTITY, SIGMOID, TANH, Activation
+from xhat.maths.types import Matrix
+
+#: Values that f can produce, as (low, high); the ends are limits and count as reachable.
+RANGES: dict[str, tuple[float, float]] = {
+    "linear": (-np.inf, np.inf),
+    "logistic": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+}
+_LINKS: dict[str, Activation] = {"linear": IDENTITY, "logistic": SIGMOID, "tanh": TANH}
+
+
+class Head(Protocol):
+    """What the objective needs of a pair (f, loss)."""
+
+    @property
+    def f(self) -> str:
+        """Name of the output function: linear, logistic, tanh."""
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Interval of values that f can produce."""
+
+    def predict(self, A_hat: Matrix) -> Matrix:
+        """Return ``x_hat = f(a_hat)``."""
+
+    def cell_loss(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return the loss of every cell (rows, table columns of the block)."""
+
+    def cell_grad(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return d(cell loss)/d(a_hat), before any averaging."""
+
+    def cell_floor(self, X: Matrix) -> Matrix:
+        """Return the loss at ``x_hat = x``: 0 for squared error, the entropy for cross-entropy."""
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Squared error ``(x_hat - x)**2`` with ``x_hat = f(a_hat)``.
+
+    Parameters
+    ----------
+    f : {"linear", "logistic", "tanh"}
+        Output function. Linear produces any value, logistic [0, 1], tanh [-1, 1].
+    """
+
+    f: str = "linear"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Interval of values that f can produce."""
+        return RANGES[self.f]
+
+    def predict(self, A_hat: Matrix) -> Matrix:
+        """Return ``x_hat = f(a_hat)``."""
+        return _LINKS[self.f].forward(A_hat)
+
+    def cell_loss(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``(x_hat - x)**2`` per cell (equation 7)."""
+        R = self.predict(A_hat) - X
+        return R * R
+
+    def cell_grad(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``2 (x_hat - x) f'(a_hat)`` per cell (equation 14)."""
+        link = _LINKS[self.f]
+        X_hat = link.forward(A_hat)
+        if self.f == "linear":  # f' = 1
+            return 2 * (X_hat - X)
+        return 2 * (X_hat - X) * link.derivative(A_hat, X_hat)
+
+    def cell_floor(self, X: Matrix) -> Matrix:
+        """Return 0: a perfect reconstruction has no squared error."""
+        return np.zeros_like(X)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Binary cross-entropy in nats with ``x_hat = s(a_hat)``, s the logistic function.
+
+    Domain: x in [0, 1]. The loss ``-x log x_hat - (1 - x) log(1 - x_hat)`` is computed as
+    ``max(a, 0) - x a + log(1 + exp(-|a|))``, finite for every finite a (equation 9).
+    """
+
+    @property
+    def f(self) -> str:
+        """Name of the output function."""
+        return "logistic"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Interval of values that f can produce."""
+        return RANGES["logistic"]
+
+    def predict(self, A_hat: Matrix) -> Matrix:
+        """Return ``x_hat = s(a_hat)``."""
+        X_hat: Matrix = expit(A_hat)
+        return X_hat
+
+    def cell_loss(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return the cross-entropy per cell, in nats (equation 9)."""
+        loss: Matrix = np.maximum(A_hat, 0) - X * A_hat + np.log1p(np.exp(-np.abs(A_hat)))
+        return loss
+
+    def cell_grad(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``x_hat - x`` per cell (equation 16): the textbook product, simplified."""
+        return self.predict(A_hat) - X
+
+    def cell_floor(self, X: Matrix) -> Matrix:
+        """Return the entropy of x, which no x_hat can undercut: 0 where x is 0 or 1."""
+        floor: Matrix = -xlogy(X, X) - xlogy(1 - X, 1 - X)
+        return floor
+
+
+@dataclass(frozen=True)
+class Block:
+    """One head over the encoded columns ``start <= j < stop``."""
+
+    start: int
+    stop: int
+    head: Head
+
+    @property
+    def columns(self) -> slice:
+        """The block as a slice of the encoded matrix."""
+        return slice(self.start, self.stop)
+
+
+def predict(blocks: tuple[Block, ...], A_hat: Matrix) -> Matrix:
+    """Return ``X_hat = f(A_hat)``, block by block."""
+    return _join([b.head.predict(A_hat[:, b.columns]) for b in blocks])
+
+
+def cell_loss(blocks: tuple[Block, ...], A_hat: Matrix, X: Matrix) -> Matrix:
+    """Return the loss of every cell, block by block."""
+    return _join([b.head.cell_loss(A_hat[:, b.columns], X[:, b.columns]) for b in blocks])
+
+
+def cell_grad(blocks: tuple[Block, ...], A_hat: Matrix, X: Matrix) -> Matrix:
+    """Return d(cell loss)/d(a_hat) of every cell, block by block."""
+    return _join([b.head.cell_grad(A_hat[:, b.columns], X[:, b.columns]) for b in blocks])
+
+
+def cell_floor(blocks: tuple[Block, ...], X: Matrix) -> Matrix:
+    """Return the loss at ``x_hat = x`` of every cell, block by block."""
+    return _join([b.head.cell_floor(X[:, b.columns]) for b in blocks])
+
+
+def _join(parts: list[Matrix]) -> Matrix:
+    """Blocks side by side; one block is returned as it is, without a copy."""
+    return parts[0] if len(parts) == 1 else np.hstack(parts)

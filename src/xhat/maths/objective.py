@@ -1,0 +1,217 @@
+"""THE page: h = g(W x + b), x_hat = f(W* h + c), the objective J and its gradient in theta.
+
+Knows: one batch, the parameters, the equations of docs/maths.md (numbers in the comments).
+Must not know: optimisers, engines, files. Forward and backward mirror each other line by line;
+a fast engine computes the same quantities under the same names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.maths import heads
+from xhat.maths.corruption import Corruption
+from xhat.maths.params import Network, Views
+from xhat.maths.penalties import EncoderPass, Extra, Penalty
+from xhat.maths.types import Matrix, Vector
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: the network's mean loss plus its penalties.
+
+    Parameters
+    ----------
+    net : Network
+        The model.
+    penalties : tuple of Penalty
+        Added to the mean loss.
+    corruption : Corruption or None
+        Applied to what the encoder sees; the loss is against the clean row.
+    low, high : ndarray of shape (d,) or None
+        Training range of each column, for the corruptions that need it.
+    """
+
+    net: Network
+    penalties: tuple[Penalty, ...] = ()
+    corruption: Corruption | None = None
+    low: Vector | None = None
+    high: Vector | None = None
+
+    def corrupt(self, X: Matrix, key: int, counters: npt.NDArray[np.uint64]) -> Matrix:
+        """Return x_tilde; without a corruption, x itself."""
+        if self.corruption is None:
+            return X
+        assert self.low is not None and self.high is not None
+        return self.corruption.apply(X, key, counters, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded rows: X (n, d), their weights (n,) and the mask of observed cells (n, d)."""
+
+    X: Matrix
+    weight: Vector | None = None
+    mask: Matrix | None = None
+
+    def row_scale(self) -> Vector:
+        """Return weight / n: with weights of mean 1 over the data, an unbiased batch mean."""
+        n = self.X.shape[0]
+        if self.weight is None:
+            return np.full(n, 1 / n, dtype=self.X.dtype)
+        return self.weight / self.X.dtype.type(n)
+
+
+def encode(net: Network, views: Views, X: Matrix) -> EncoderPass:
+    """Compute ``A_l = H_(l-1) W_l' + b_l`` and ``H_l = g(A_l)`` up to the code (equations 1, 4).
+
+    Parameters
+    ----------
+    net : Network
+    views : Views
+        Parameters.
+    X : ndarray of shape (n, d)
+        What the encoder sees (possibly corrupted).
+    """
+    A, H = [], []
+    below = X
+    for layer, g in enumerate(net.encoder_activations):
+        W, b = views.encoder(layer)
+        a = below @ W.T + b  # (1)
+        if net.linear_path and layer == net.depth - 1:
+            a = a + X @ views.P.T  # (25)
+        below = g.forward(a)  # (2)
+        A.append(a)
+        H.append(below)
+    return EncoderPass(X, A, H)
+
+
+@dataclass
+class DecoderPass:
+    """What the decoder computed: A and H of its hidden layers, and A_hat."""
+
+    A: list[Matrix]
+    H: list[Matrix]
+    A_hat: Matrix
+
+
+def decode(net: Network, views: Views, H: Matrix) -> DecoderPass:
+    """Compute the decoder up to the pre-activation ``A_hat = H W*' + c`` (equation 3)."""
+    A_star, H_star = [], []
+    below = H
+    for layer, g in enumerate(net.decoder_activations):
+        W_star, c = views.decoder(layer)
+        A_star.append(below @ W_star.T + c)
+        below = g.forward(A_star[-1])
+        H_star.append(below)
+    W_star, c = views.decoder(net.depth - 1)
+    A_hat = below @ W_star.T + c  # (3)
+    if net.linear_path:
+        A_hat = A_hat + H @ views.Q.T  # (26)
+    return DecoderPass(A_star, H_star, A_hat)
+
+
+def reconstruct(net: Network, views: Views, X: Matrix) -> Matrix:
+    """Return ``X_hat = f(A_hat)`` of rows X."""
+    return heads.predict(net.blocks, decode(net, views, encode(net, views, X).H[-1]).A_hat)
+
+
+def row_losses(net: Network, A_hat: Matrix, X: Matrix, mask: Matrix | None = None) -> Vector:
+    """Return each row's loss: the sum over observed cells (equations 7 and 9)."""
+    cells = heads.cell_loss(net.blocks, A_hat, X)
+    rows: Vector = (cells if mask is None else cells * mask).sum(axis=1)
+    return rows
+
+
+def loss_and_grad(
+    objective: Objective,
+    theta: Vector,
+    batch: Batch,
+    grad: Vector,
+    X_tilde: Matrix | None = None,
+) -> float:
+    """Return J and write dJ/dtheta into ``grad``.
+
+    ``J = sum_i scale_i loss(x_i, x_hat_i) + penalties`` with ``scale_i = weight_i / n`` (13).
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray of shape (net.size,)
+        Parameters.
+    batch : Batch
+        Clean rows, their weights and mask.
+    grad : ndarray of shape (net.size,)
+        OUT: the gradient.
+    X_tilde : ndarray of shape (n, d) or None
+        The corrupted rows; None: the clean ones.
+
+    Returns
+    -------
+    float
+        The objective J of this batch.
+    """
+    net, X = objective.net, batch.X
+    views, grads = Views(net, theta), Views(net, grad)
+    grad[:] = 0
+    row = batch.row_scale()
+    scale = row[:, None] if batch.mask is None else row[:, None] * batch.mask
+
+    enc = encode(net, views, X if X_tilde is None else X_tilde)
+    H = enc.H[-1]
+    dec = decode(net, views, H)
+    J = float((heads.cell_loss(net.blocks, dec.A_hat, X) * scale).sum())
+
+    extra = Extra(grads)
+    for penalty in objective.penalties:
+        J += penalty.add(net, views, enc, row, extra)
+
+    dA_hat = heads.cell_grad(net.blocks, dec.A_hat, X) * scale  # (14), (16)
+    dH = _decoder_backward(net, views, grads, H, dec, dA_hat) + extra.dH
+    _encoder_backward(net, views, grads, enc, dH, extra)
+    return J
+
+
+def _decoder_backward(
+    net: Network, views: Views, grads: Views, H: Matrix, dec: DecoderPass, dA_hat: Matrix
+) -> Matrix:
+    """Add the decoder's gradients and return dJ/dH."""
+    dA = dA_hat
+    for layer in reversed(range(net.depth)):
+        W_star, _ = views.decoder(layer)
+        dW_star, dc = grads.decoder(layer)
+        below = dec.H[layer - 1] if layer else H
+        dW_star += dA.T @ below  # (17)
+        dc += dA.sum(axis=0)  # (18)
+        dH = dA @ W_star  # (19)
+        if layer:
+            g = net.decoder_activations[layer - 1]
+            dA = dH * g.derivative(dec.A[layer - 1], dec.H[layer - 1])  # (20)
+    if net.linear_path:
+        dQ = grads.Q
+        dQ += dA_hat.T @ H  # (27)
+        dH = dH + dA_hat @ views.Q
+    return dH
+
+
+def _encoder_backward(
+    net: Network, views: Views, grads: Views, enc: EncoderPass, dH: Matrix, extra: Extra
+) -> None:
+    """Add the encoder's gradients."""
+    for layer in reversed(range(net.depth)):
+        g = net.encoder_activations[layer]
+        dA = dH * g.derivative(enc.A[layer], enc.H[layer])  # (20)
+        if layer in extra.dA:
+            dA = dA + extra.dA[layer]
+        if net.linear_path and layer == net.depth - 1:
+            dP = grads.P
+            dP += dA.T @ enc.X_tilde  # (28)
+        W, _ = views.encoder(layer)
+        dW, db = grads.encoder(layer)
+        below = enc.H[layer - 1] if layer else enc.X_tilde
+        dW += dA.T @ below  # (21)
+        db += dA.sum(axis=0)  # (22)
+        dH = dA @ W if layer else dH

@@ -1,0 +1,1 @@
+"""How a run of batches is computed. Every engine passes the same tests as the reference."""

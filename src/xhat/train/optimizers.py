@@ -1,0 +1,143 @@
+"""Optimisers: init and update with explicit state, on the flat vector theta.
+
+Knows: theta, its gradient, the learning rate of one step.
+Must not know: the model, the data, schedules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xhat.engines.base import OptimizerState
+from xhat.maths.params import Network, Views
+from xhat.maths.types import Vector
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam with decoupled weight decay.
+
+    ``mu <- beta1 mu + (1 - beta1) g``, ``nu <- beta2 nu + (1 - beta2) g**2``,
+    ``theta <- theta - lr mu_hat / (sqrt(nu_hat) + eps)`` with the bias-corrected moments.
+
+    Parameters
+    ----------
+    beta1, beta2 : float in [0, 1)
+        Decay of the first and second moment.
+    eps : float > 0
+        Added to the root of the second moment.
+    weight_decay : float >= 0
+        Each step also multiplies the weight matrices (not biases, not the linear path) by
+        ``1 - lr * weight_decay`` (Loshchilov and Hutter, ICLR 2019).
+
+    References
+    ----------
+    Kingma and Ba, ICLR 2015, algorithm 1.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("beta1", "beta2"):
+            _check(0 <= getattr(self, name) < 1, "Adam", name, getattr(self, name), "in [0, 1)")
+        _check(self.eps > 0, "Adam", "eps", self.eps, "> 0")
+        _check(self.weight_decay >= 0, "Adam", "weight_decay", self.weight_decay, ">= 0")
+
+    def init(self, net: Network, theta: Vector) -> OptimizerState:
+        """Return zero moments."""
+        slots = {"mu": np.zeros_like(theta), "nu": np.zeros_like(theta)}
+        return OptimizerState(0, slots, _decayed(net, theta) if self.weight_decay else None)
+
+    def update(
+        self, theta: Vector, grad: Vector, state: OptimizerState, learning_rate: float
+    ) -> None:
+        """Take one step in place."""
+        state.step += 1
+        mu, nu = state.slots["mu"], state.slots["nu"]
+        if state.decay is not None:
+            theta *= 1 - (learning_rate * self.weight_decay) * state.decay
+        mu *= self.beta1
+        mu += (1 - self.beta1) * grad
+        nu *= self.beta2
+        nu += (1 - self.beta2) * grad * grad
+        rate = learning_rate / (1 - self.beta1**state.step)
+        root = np.sqrt(nu) * (1 / np.sqrt(1 - self.beta2**state.step))
+        theta -= theta.dtype.type(rate) * mu / (root + theta.dtype.type(self.eps))
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with (Nesterov) momentum.
+
+    ``v <- momentum v + g``; ``theta <- theta - lr v``, or with Nesterov
+    ``theta <- theta - lr (g + momentum v)``.
+
+    Parameters
+    ----------
+    momentum : float in [0, 1)
+        Decay of the velocity.
+    nesterov : bool
+        Look ahead (Sutskever et al., ICML 2013).
+    """
+
+    momentum: float = 0.9
+    nesterov: bool = True
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.momentum < 1, "SGD", "momentum", self.momentum, "in [0, 1)")
+
+    def init(self, net: Network, theta: Vector) -> OptimizerState:
+        """Return zero velocity."""
+        return OptimizerState(0, {"v": np.zeros_like(theta)})
+
+    def update(
+        self, theta: Vector, grad: Vector, state: OptimizerState, learning_rate: float
+    ) -> None:
+        """Take one step in place."""
+        state.step += 1
+        v = state.slots["v"]
+        v *= self.momentum
+        v += grad
+        step = grad + self.momentum * v if self.nesterov else v
+        theta -= theta.dtype.type(learning_rate) * step
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS on the full batch (scipy), in float64.
+
+    Parameters
+    ----------
+    memory : int >= 1
+        Pairs kept.
+    tol : float >= 0
+        Stops when the largest entry of the gradient falls below it.
+    """
+
+    memory: int = 20
+    tol: float = 1e-10
+
+    def __post_init__(self) -> None:
+        _check(self.memory >= 1, "LBFGS", "memory", self.memory, ">= 1")
+        _check(self.tol >= 0, "LBFGS", "tol", self.tol, ">= 0")
+
+
+OPTIMIZERS = {"adam": Adam, "sgd": SGD, "lbfgs": LBFGS}
+
+
+def _decayed(net: Network, theta: Vector) -> Vector:
+    decay = np.zeros_like(theta)
+    for name, view in Views(net, decay).items():
+        if name.startswith("W"):
+            view[...] = 1
+    return decay
+
+
+def _check(good: bool, cls: str, name: str, value: object, domain: str) -> None:  # noqa: FBT001
+    if not good:
+        raise ValueError(f"{cls}({name}={value!r}): {name} must be {domain}")

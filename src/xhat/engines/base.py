@@ -86,7 +86,11 @@ class Engine(Protocol):
         """Return why this engine cannot train the objective, or None; asked before training."""
 
     def run(
-        self, objective: Objective, optimizer: Optimizer, theta: Vector, state: OptimizerState,
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        theta: Vector,
+        state: OptimizerState,
         run: Run,
     ) -> npt.NDArray[np.float64]:
         """Take one step per batch; theta and state change in place.

@@ -31,7 +31,11 @@ class ReferenceEngine:
         return None
 
     def run(
-        self, objective: Objective, optimizer: Optimizer, theta: Vector, state: OptimizerState,
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        theta: Vector,
+        state: OptimizerState,
         run: Run,
     ) -> npt.NDArray[np.float64]:
         """Take one step per batch (see Engine.run)."""

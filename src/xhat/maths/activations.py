@@ -45,24 +45,24 @@ def _silu_derivative(A: Matrix, H: Matrix) -> Matrix:
     return s + H * (1 - s)
 
 
-def _silu_second(A: Matrix, H: Matrix) -> Matrix:
+def _silu_second(A: Matrix, _H: Matrix) -> Matrix:
     s = expit(A)
     return s * (1 - s) * (2 + A * (1 - 2 * s))
 
 
 SIGMOID = Activation(
-    "sigmoid", expit, lambda A, H: H * (1 - H), lambda A, H: H * (1 - H) * (1 - 2 * H)
+    "sigmoid", expit, lambda _A, H: H * (1 - H), lambda _A, H: H * (1 - H) * (1 - 2 * H)
 )
-TANH = Activation("tanh", np.tanh, lambda A, H: 1 - H * H, lambda A, H: -2 * H * (1 - H * H))
+TANH = Activation("tanh", np.tanh, lambda _A, H: 1 - H * H, lambda _A, H: -2 * H * (1 - H * H))
 RELU = Activation(
     "relu",
     lambda A: np.maximum(A, 0),
-    lambda A, H: (A > 0).astype(A.dtype),  # 0 at the kink
-    lambda A, H: np.zeros_like(A),
+    lambda A, _H: (A > 0).astype(A.dtype),  # 0 at the kink
+    lambda A, _H: np.zeros_like(A),
 )
 SILU = Activation("silu", lambda A: A * expit(A), _silu_derivative, _silu_second)
 IDENTITY = Activation(
-    "identity", lambda A: A, lambda A, H: np.ones_like(A), lambda A, H: np.zeros_like(A)
+    "identity", lambda A: A, lambda A, _H: np.ones_like(A), lambda A, _H: np.zeros_like(A)
 )
 
 ACTIVATIONS: dict[str, Activation] = {g.name: g for g in (SIGMOID, TANH, RELU, SILU, IDENTITY)}

@@ -106,7 +106,8 @@ class Gaussian:
         d = X.shape[1]
         u = uniform(key, counters, 2 * d)
         noise = np.sqrt(-2 * np.log1p(-u[:, :d])) * np.cos(2 * np.pi * u[:, d:])
-        return X + (self.sigma * noise).astype(X.dtype)
+        X_tilde: Matrix = X + (self.sigma * noise).astype(X.dtype)
+        return X_tilde
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,10 @@ class SquaredError:
 
     f: str = "linear"
 
+    def __post_init__(self) -> None:
+        if self.f not in RANGES:
+            raise ValueError(f"SquaredError(f={self.f!r}): f must be one of {', '.join(RANGES)}")
+
     @property
     def range(self) -> tuple[float, float]:
         """Interval of values that f can produce."""
@@ -167,3 +171,22 @@ def cell_floor(blocks: tuple[Block, ...], X: Matrix) -> Matrix:
 def _join(parts: list[Matrix]) -> Matrix:
     """Blocks side by side; one block is returned as it is, without a copy."""
     return parts[0] if len(parts) == 1 else np.hstack(parts)
+
+
+def output_slope(head: Head, A_hat: Matrix) -> Matrix:
+    """Return ``dx_hat/da_hat = f'(a_hat)``, the factor dh2/da2 of the chain."""
+    link = _LINKS[head.f]
+    return link.derivative(A_hat, link.forward(A_hat))
+
+
+def output_grad(head: Head, A_hat: Matrix, X: Matrix) -> Matrix:
+    """Return ``dL/dx_hat``, the factor dL/dh2 of the chain, in the textbook form.
+
+    ``2 (x_hat - x)`` for squared error, ``-x / x_hat + (1 - x) / (1 - x_hat)`` for cross-entropy
+    (infinite where x_hat is exactly 0 or 1: the reason why training uses the simplified product).
+    """
+    X_hat = head.predict(A_hat)
+    if isinstance(head, SquaredError):
+        return 2 * (X_hat - X)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -X / X_hat + (1 - X) / (1 - X_hat)

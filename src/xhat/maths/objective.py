@@ -45,7 +45,8 @@ class Objective:
         """Return x_tilde; without a corruption, x itself."""
         if self.corruption is None:
             return X
-        assert self.low is not None and self.high is not None
+        assert self.low is not None
+        assert self.high is not None
         return self.corruption.apply(X, key, counters, self.low, self.high)
 
 
@@ -76,7 +77,8 @@ def encode(net: Network, views: Views, X: Matrix) -> EncoderPass:
     X : ndarray of shape (n, d)
         What the encoder sees (possibly corrupted).
     """
-    A, H = [], []
+    A: list[Matrix] = []
+    H: list[Matrix] = []
     below = X
     for layer, g in enumerate(net.encoder_activations):
         W, b = views.encoder(layer)
@@ -100,7 +102,8 @@ class DecoderPass:
 
 def decode(net: Network, views: Views, H: Matrix) -> DecoderPass:
     """Compute the decoder up to the pre-activation ``A_hat = H W*' + c`` (equation 3)."""
-    A_star, H_star = [], []
+    A_star: list[Matrix] = []
+    H_star: list[Matrix] = []
     below = H
     for layer, g in enumerate(net.decoder_activations):
         W_star, c = views.decoder(layer)

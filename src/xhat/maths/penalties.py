@@ -129,6 +129,8 @@ class KLSparsity:
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
         """Add ``weight (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`` to dH."""
+        if not row.any():  # rows of weight 0 alone have no mean activity
+            return 0.0
         mean_row = row / row.sum()
         # A unit saturated to the last bit would divide by 0; eps keeps value and slope finite.
         eps = np.finfo(enc.H[-1].dtype).eps
@@ -180,7 +182,9 @@ class Contractive:
     def _add_layers(
         self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra
     ) -> float:
-        slopes, U, J = [], [], []  # U_l = W_l J_(l-1) (+ P at the code), J_l = g'(A_l) U_l
+        slopes: list[Matrix] = []
+        U: list[Matrix] = []  # U_l = W_l J_(l-1) (+ P at the code)
+        J: list[Matrix] = []  # J_l = g'(A_l) U_l
         for layer, g in enumerate(net.encoder_activations):
             W, _ = views.encoder(layer)
             u = np.broadcast_to(W, (len(row), *W.shape)) if layer == 0 else W @ J[-1]

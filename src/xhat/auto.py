@@ -1,0 +1,77 @@
+"""The rules behind every "auto": one function each, from rows and columns to a value and a reason.
+
+Knows: sizes of the table and what the user fixed. Must not know: the data themselves.
+A rule returns (value, reason); the reason is shown in ``choices_`` and by ``xhat info``.
+"""
+
+from __future__ import annotations
+
+from xhat.train.monitor import EarlyStopping
+from xhat.train.schedules import Constant, OneCycle, Schedule
+
+#: Up to this many rows training is full batch in float64 (and weights are exact repetition).
+SMALL = 1000
+#: Below this many rows nothing but PCA is fitted unless layers are asked for.
+TINY = 50
+
+
+def code_size(d: int, rank: int) -> tuple[int, str]:
+    """A third of the columns, at least 1, at most 64 and the rank of a small table.
+
+    >>> code_size(30, rank=30)
+    (10, 'a third of 30 columns')
+    """
+    k = max(1, min(round(d / 3), 64))
+    if k > rank:
+        return max(1, rank), f"the rank of the table is {rank}"
+    return k, f"a third of {d} columns" if k < 64 else "at most 64 units"
+
+
+def hidden_widths(n: int, d: int) -> tuple[tuple[int, ...], str]:
+    """No layer for tiny tables (PCA), else one whose width grows with the rows.
+
+    >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
+    ((), (64,), (128,))
+    """
+    if n < TINY:
+        return (), f"{n} training rows are too few for a hidden layer: PCA"
+    width = 32 if n < 300 else 64 if n < SMALL else 128
+    return (width,), f"{n} training rows"
+
+
+def activations(hidden: tuple[int, ...], *, pca: bool) -> tuple[tuple[str, str], str]:
+    """Return (hidden, code) activation: silu with a linear code; sigmoid in the shallow form."""
+    if hidden:
+        return ("silu", "identity"), "silu layers around a linear code"
+    if pca:
+        return ("identity", "identity"), "no hidden layer: linear, so that it is PCA"
+    return ("sigmoid", "sigmoid"), "the textbook form"
+
+
+def batch_size(n: int) -> tuple[int, str]:
+    """All rows up to SMALL, then 128, then 256 from 20,000 rows on."""
+    if n <= SMALL:
+        return n, "full batch (small table)"
+    return (128 if n < 20_000 else 256), f"{n} training rows"
+
+
+def epochs(n: int, size: int, optimizer: str) -> tuple[int, str]:
+    """About 8,000 steps, between 20 and 200 epochs; full batch: one step an epoch, 1,500 of them."""
+    if optimizer == "lbfgs":
+        return 1000, "iterations of L-BFGS at most"
+    if size >= n:
+        return 1500, "full-batch steps"
+    steps = -(-n // size)
+    return max(20, min(200, round(8000 / steps))), "about 8,000 steps"
+
+
+def schedule(optimizer: str) -> tuple[Schedule, str]:
+    """One cycle up to 2e-3 for Adam; a constant 1e-2 for SGD."""
+    if optimizer == "sgd":
+        return Constant(1e-2), "constant for SGD"
+    return OneCycle(2e-3), "one cycle for Adam"
+
+
+def stopping(total_epochs: int) -> tuple[EarlyStopping, str]:
+    """Wait a quarter of the epochs (at least 10) for an improvement."""
+    return EarlyStopping(max(10, total_epochs // 4)), "a quarter of the epochs without improvement"

@@ -1,0 +1,186 @@
+"""PCA and the mean at the same code size: what every model is compared with, and where it starts.
+
+Knows: encoded rows, heads. Must not know: estimators, training of the full model.
+
+Both baselines are written as parameters of a one-layer linear Network, so that one code path
+computes the loss of the mean, of PCA and of xhat. For heads other than squared error with linear f,
+PCA gives the codes and the decoder is the head's own, fitted on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+import scipy.optimize
+import scipy.sparse.linalg
+from threadpoolctl import threadpool_limits
+
+from xhat.data.batches import Rows, tiles
+from xhat.maths.heads import Block, SquaredError
+from xhat.maths.params import Network, Views
+from xhat.maths.types import Vector
+
+Floats = npt.NDArray[np.float64]
+
+#: Above this many columns the leading eigenvectors come from Lanczos instead of a full solver,
+#: which would cost 4/3 d**3 (30 s at d = 4,096 on one core).
+DENSE_SOLVER = 1500
+#: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
+DECODER_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Weighted PCA of encoded rows: mean (d,), components (k, d), variances (k,), total variance."""
+
+    mean: Floats
+    components: Floats
+    variances: Floats
+    total: float
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """PCA at code size k (and the mean) as parameters of the same linear network."""
+
+    net: Network
+    theta: Floats
+    theta_mean: Floats
+
+
+def linear_network(d: int, k: int, blocks: tuple[Block, ...]) -> Network:
+    """Return the network that PCA is: one linear layer each way."""
+    return Network(d, k, blocks, activation="identity", code_activation="identity")
+
+
+def fit_pca(rows: Rows, k: int) -> PCA:
+    """Return the k leading principal components of the (weighted) rows.
+
+    The Gram matrix is summed in fixed tiles in float64 on one thread: same rows, same bytes.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        mean, gram = _moments(rows)
+        variances, vectors = _leading(gram, k)
+    components = vectors.T
+    # An eigenvector's sign is arbitrary; the largest entry is made positive, as in scikit-learn.
+    largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
+    components = components * np.where(largest < 0, -1.0, 1.0)[:, None]
+    return PCA(mean, np.ascontiguousarray(components), variances, float(np.trace(gram)))
+
+
+def _moments(rows: Rows) -> tuple[Floats, Floats]:
+    """Weighted mean and covariance, the latter about the mean of the first tile (stable)."""
+    shift: Floats | None = None
+    first = gram = None
+    total = 0.0
+    for tile in tiles(rows):
+        Z = tile.X.astype(np.float64)
+        w = np.ones(len(Z)) if tile.weight is None else tile.weight.astype(np.float64)
+        if shift is None or first is None or gram is None:
+            shift = Z.mean(axis=0)
+            first, gram = np.zeros(Z.shape[1]), np.zeros((Z.shape[1], Z.shape[1]))
+        Z -= shift
+        first += w @ Z
+        gram += (Z * w[:, None]).T @ Z
+        total += float(w.sum())
+    assert shift is not None and first is not None and gram is not None
+    offset = first / total
+    return shift + offset, gram / total - np.outer(offset, offset)
+
+
+def _leading(gram: Floats, k: int) -> tuple[Floats, Floats]:
+    """Return the k largest eigenvalues, descending, and their eigenvectors (d, k)."""
+    d = len(gram)
+    if d <= DENSE_SOLVER or 3 * k > d:
+        values, vectors = scipy.linalg.eigh(gram, subset_by_index=[d - k, d - 1])
+    else:
+        start = np.full(d, d**-0.5)  # a fixed start: the same bytes every time
+        values, vectors = scipy.sparse.linalg.eigsh(gram, k=k, v0=start)
+    order = np.argsort(values)[::-1]
+    return np.maximum(values[order], 0), vectors[:, order]
+
+
+def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
+    """Return PCA and the mean as parameters; non-linear heads get their own decoder."""
+    k, d = pca.components.shape
+    net = linear_network(d, k, blocks)
+    theta, theta_mean = np.zeros(net.size), np.zeros(net.size)
+    views, mean_views = Views(net, theta), Views(net, theta_mean)
+    views["W"][...] = pca.components
+    views["b"][...] = -pca.components @ pca.mean
+    views["W_star"][...] = pca.components.T
+    views["c"][...] = pca.mean
+    mean_views["c"][...] = pca.mean
+    for block in blocks:
+        if block.head == SquaredError("linear"):
+            continue
+        W_star, c = _fit_decoder(rows, pca, block)
+        views["W_star"][block.columns] = W_star
+        views["c"][block.columns] = c
+        mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
+    return Baseline(net, theta, theta_mean)
+
+
+def _fit_decoder(rows: Rows, pca: PCA, block: Block) -> tuple[Floats, Floats]:
+    """Fit ``x_hat = f(W* z + c)`` on the PCA codes z of at most DECODER_ROWS rows, by L-BFGS.
+
+    The codes are whitened first, which makes the problem round; a ridge of 1/n per weight keeps
+    separable columns finite.
+    """
+    step = -(-rows.n // DECODER_ROWS)
+    batch = rows.take(np.arange(0, rows.n, step))
+    X = batch.X.astype(np.float64)
+    w = np.ones(len(X)) if batch.weight is None else batch.weight.astype(np.float64)
+    w = w / w.sum()
+    deviation = np.sqrt(np.maximum(pca.variances, 1e-12 * max(pca.total, 1e-300)))
+    Z = (X - pca.mean) @ pca.components.T / deviation
+    Z = np.hstack([Z, np.ones((len(Z), 1))])
+    target = X[:, block.columns]
+    ridge = np.append(np.full(Z.shape[1] - 1, 1.0 / len(X)), 0.0)
+    shape = (target.shape[1], Z.shape[1])
+
+    def fun(flat: Vector) -> tuple[float, Vector]:
+        V = flat.reshape(shape)
+        A_hat = Z @ V.T
+        J = float(w @ block.head.cell_loss(A_hat, target).sum(axis=1)) + 0.5 * float(
+            (V * V @ ridge).sum()
+        )
+        dV = (block.head.cell_grad(A_hat, target) * w[:, None]).T @ Z + V * ridge
+        return J, dV.ravel()
+
+    start = np.zeros(shape)
+    start[:, -1] = _mean_preactivation(w @ target, block)
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = scipy.optimize.minimize(
+            fun, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60, "maxcor": 10}
+        )
+    V = found.x.reshape(shape)
+    W_star = V[:, :-1] / deviation
+    return W_star, V[:, -1]
+
+
+def _mean_preactivation(mean: Floats, block: Block) -> Floats:
+    """Return a_hat with ``f(a_hat) = mean``, kept finite where a column is all 0 or all 1."""
+    low, high = block.head.range
+    if low == -np.inf:
+        return mean
+    share = np.clip((mean - low) / (high - low), 1e-6, 1 - 1e-6)
+    logit: Floats = np.log(share / (1 - share))
+    return logit if block.head.f == "logistic" else logit / 2  # atanh(2 p - 1) = logit(p) / 2
+
+
+def principal_angles(A: Floats, B: Floats) -> Floats:
+    """Return the angles in radians between the row spans of A and B, ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> angles = principal_angles(np.eye(3)[:2], np.eye(3)[:2] @ np.diag([2.0, 3.0, 1.0]))
+    >>> bool(angles.max() < 1e-7)
+    True
+    """
+    angles: Floats = scipy.linalg.subspace_angles(A.T, B.T)[::-1]
+    return angles

@@ -1,0 +1,1 @@
+"""From tables to encoded rows and back; knows nothing of models."""

@@ -1,0 +1,517 @@
+"""The scikit-learn estimator: validate, wire, delegate. No maths here."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+)
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from xhat import fitting, incremental, lesson, persist
+from xhat.data.columns import Auto, Heads, Kind
+from xhat.data.containers import (
+    Container,
+    array_cell_error,
+    check_finite,
+    frame_matrix,
+    is_frame,
+    is_lazy,
+)
+from xhat.errors import DataError, ParameterError
+from xhat.maths.corruption import Corruption
+from xhat.maths.penalties import Penalty
+from xhat.maths.types import Matrix, Vector
+from xhat.progress import Progress
+from xhat.requests import build_request
+from xhat.train.monitor import EarlyStopping
+from xhat.train.optimizers import LBFGS, SGD, Adam
+from xhat.train.schedules import Schedule
+from xhat.verdict import Comparison
+from xhat.weights import merge_rows, weighted_quantile
+
+Floats = npt.NDArray[np.float64]
+
+
+class Autoencoder(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    OutlierMixin,
+    BaseEstimator,  # type: ignore[misc]
+):
+    """Autoencoder ``h = g(W x + b)``, ``x_hat = f(W* h + c)`` for a table or a matrix.
+
+    Minimises the mean over rows of ``loss(x, x_hat)``, with f and the loss chosen per column. By
+    default the network is deep with a linear path that starts at PCA, training keeps the epoch
+    with the lowest loss on held-out rows, and if none beats PCA, the model is PCA.
+    ``Autoencoder.textbook()`` is exactly the two equations.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Units k of the code. "auto": a third of the columns, at most 64.
+    hidden : tuple of int or "auto", default="auto"
+        Widths of the layers between x and h, mirrored between h and x_hat; () is one layer.
+    linear_path : bool or "auto", default="auto"
+        Add ``P x`` to the code and ``Q h`` to the output; training starts at PCA.
+    activation : str, pair of str or "auto", default="auto"
+        g: "sigmoid", "tanh", "relu", "silu" or "identity". A pair is (hidden layers, code); one
+        name with hidden layers leaves the code linear.
+    heads : str, head, Auto or dict, default="auto"
+        Output function f and loss per column: "auto", "real", "binary", ``Real(...)``,
+        ``Binary()``, or a dict of column name to one of these.
+    penalty : penalty or sequence of penalties, default=None
+        ``L2``, ``L1Code``, ``KLSparsity``, ``Contractive``.
+    corruption : corruption, default=None
+        ``Masking``, ``Gaussian`` or ``SaltAndPepper`` noise on what the encoder sees.
+    tied : bool, default=False
+        Whether the decoder's matrices are the encoder's, transposed.
+    optimizer : {"adam", "sgd", "lbfgs"} or object, default="adam"
+        Or ``Adam(...)``, ``SGD(...)``, ``LBFGS(...)``.
+    learning_rate : float, schedule or "auto", default="auto"
+        A constant rate, or ``Constant``, ``Cosine``, ``OneCycle``.
+    batch_size : int or "auto", default="auto"
+        Rows per step; up to 1,000 rows "auto" is all of them, in float64.
+    max_iter : int or "auto", default="auto"
+        Epochs (iterations for L-BFGS).
+    validation_fraction : float in [0, 0.5], default=0.1
+        Share of rows held out to choose the epoch; from 200 rows on as many again (at most
+        10,000) are kept for the verdict alone. 0: train on everything to the last epoch.
+    stopping : EarlyStopping, int, None or "auto", default="auto"
+        When to stop (int: patience in epochs). None: never early; the best epoch is still kept.
+    contamination : float in (0, 0.5] or "auto", default="auto"
+        Share of training rows that ``predict`` calls outliers; "auto" is 0.05.
+    random_state : int, RandomState or None, default=None
+        Seed of split, start, order and noise.
+    engine : {"auto", "compiled", "reference"}, default="auto"
+        What computes the steps.
+    verbose : int, default=0
+        1: a line per tenth of the epochs; 2: a line per epoch.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Units of the code.
+    W_, b_, W_star_, c_ : ndarray of shapes (k, d), (k,), (d, k), (d,)
+        Parameters of a one-layer model, in the units of the table.
+    hidden_ : tuple of int
+        Hidden widths.
+    heads_ : dict
+        Head of each column.
+    choices_ : dict
+        What every "auto" became, and why.
+    verdict_ : Comparison
+        Mean, PCA and xhat on rows not trained on.
+    history_ : dict
+        Losses per epoch. ``loss_curve_`` is its "loss".
+    n_iter_, best_iter_ : int
+        Epochs run, and the one kept (0 is the start).
+    offset_ : float
+        ``decision_function = score_samples - offset_``.
+    identity_score_ : float
+        How close an overcomplete model is to copying (1) rather than to structure (0).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from xhat import Autoencoder
+    >>> X, _ = load_wine(return_X_y=True)
+    >>> ae = Autoencoder(n_components=4, random_state=0).fit(X)
+    >>> ae.transform(X).shape
+    (178, 4)
+    >>> int(ae.explain(X).sum(axis=1).argmax()) == int(ae.anomaly_score(X).argmax())
+    True
+    """
+
+    _doc_link_module = "xhat"
+
+    def __init__(
+        self,
+        n_components: int | str = "auto",
+        *,
+        hidden: tuple[int, ...] | str = "auto",
+        linear_path: bool | str = "auto",
+        activation: str | tuple[str, str] = "auto",
+        heads: Heads = "auto",
+        penalty: Penalty | tuple[Penalty, ...] | None = None,
+        corruption: Corruption | None = None,
+        tied: bool = False,
+        optimizer: str | Adam | SGD | LBFGS = "adam",
+        learning_rate: float | Schedule | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        validation_fraction: float = 0.1,
+        stopping: EarlyStopping | int | str | None = "auto",
+        contamination: float | str = "auto",
+        random_state: Any = None,
+        engine: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden = hidden
+        self.linear_path = linear_path
+        self.activation = activation
+        self.heads = heads
+        self.penalty = penalty
+        self.corruption = corruption
+        self.tied = tied
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.stopping = stopping
+        self.contamination = contamination
+        self.random_state = random_state
+        self.engine = engine
+        self.verbose = verbose
+
+    @classmethod
+    def textbook(cls, n_components: int | str = "auto", **parameters: Any) -> Self:
+        """Return the two equations and nothing else: one sigmoid layer, no scaling, no linear path.
+
+        Parameters
+        ----------
+        n_components : int or "auto"
+            Units of the code.
+        **parameters
+            Any other parameter of the class.
+
+        Examples
+        --------
+        >>> Autoencoder.textbook(3).hidden
+        ()
+        """
+        defaults = {
+            "hidden": (),
+            "linear_path": False,
+            "activation": "sigmoid",
+            "heads": Auto(scale=None),
+        }
+        return cls(n_components, **{**defaults, **parameters})
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
+        """Fit the model to the rows of X.
+
+        Parameters
+        ----------
+        X : array, CSR matrix or data frame of shape (n, d)
+            Numbers, no missing cells.
+        y : None
+            Ignored.
+        sample_weight : array of shape (n,) or None
+            Weights >= 0; weight k equals k copies (exactly, up to 1,000 rows).
+        X_val : like X or None
+            Held-out rows of your own choice, instead of a random share of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError, ParameterError
+            One line that names the thing, the value and the way out.
+        TrainingError
+            If the loss stops being finite.
+        """
+        request = build_request(self)
+        matrix, container = self._validate(X, reset=True)
+        names = self._names()
+        weight = self._weights(sample_weight, matrix)
+        source = fitting.Source(matrix, names, weight, is_lazy(X) or is_lazy(matrix))
+        source = merge_rows(source)
+        validation = None
+        if X_val is not None:
+            validation = fitting.Source(self._validate(X_val, reset=False)[0], names)
+        random = check_random_state(self.random_state)
+        rng = np.random.default_rng(random.randint(2**31, size=4))
+        progress = Progress(self.verbose)
+        self._fit = fitting.fit(request, source, validation, rng, progress)
+        self._settle()
+        self._set_offset(matrix, weight)
+        if self._fit.interrupted:
+            raise KeyboardInterrupt
+        self._warn_if_copying(request)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Take one pass of steps over X; the first call fixes schema, scale and start.
+
+        No row is held out and nothing stops early; the learning rate is constant. Call it again
+        with further rows.
+
+        Parameters
+        ----------
+        X : like in fit
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        first = not hasattr(self, "_fit")
+        matrix, _ = self._validate(X, reset=first)
+        source = fitting.Source(matrix, self._names(), None, is_lazy(X) or is_lazy(matrix))
+        if first:
+            random = check_random_state(self.random_state)
+            rng = np.random.default_rng(random.randint(2**31, size=4))
+            self._fit = incremental.begin(build_request(self), source, rng)
+        incremental.advance(self._fit, build_request(self), source)
+        self._settle()
+        self._set_offset(matrix, None)
+        return self
+
+    def transform(self, X: Any) -> Matrix:
+        """Return the codes h, shape (n, k), in the dtype of X.
+
+        A row's code does not depend on the other rows, to the bit.
+        """
+        check_is_fitted(self)
+        matrix, _ = self._validate(X, reset=False)
+        return self._fit.model.codes(matrix)
+
+    def inverse_transform(self, H: Any) -> Any:
+        """Return the rows that codes H stand for, in the columns and container of the table.
+
+        Parameters
+        ----------
+        H : array or data frame of shape (n, k)
+            Codes.
+
+        Returns
+        -------
+        array or data frame of shape (n, d)
+            Frames come back as frames of the same kind, with the table's column names.
+        """
+        check_is_fitted(self)
+        container = Container.of(H)
+        codes = frame_matrix(H) if is_frame(H) else np.asarray(H)
+        if codes.dtype not in (np.float32, np.float64):
+            codes = codes.astype(np.float64)
+        if codes.ndim != 2 or codes.shape[1] != self.n_components_:
+            raise DataError(
+                f"codes of shape {codes.shape} do not fit: expected (rows, {self.n_components_})"
+            )
+        return container.rebuild(self._fit.model.decode(codes), self._names())
+
+    def reconstruct(self, X: Any) -> Any:
+        """Return x_hat for every row: ``inverse_transform(transform(X))`` in X's container."""
+        check_is_fitted(self)
+        matrix, container = self._validate(X, reset=False)
+        model = self._fit.model
+        return container.rebuild(model.decode(model.codes(matrix)), self._names())
+
+    def explain(self, X: Any) -> Any:
+        """Return every column's part of the anomaly score, in nats; rows sum to it.
+
+        Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
+        rows, binary columns ``-log p(observed)``. 0 is perfect.
+
+        Returns
+        -------
+        float64 array or data frame of shape (n, d)
+        """
+        check_is_fitted(self)
+        matrix, container = self._validate(X, reset=False)
+        return container.rebuild(self._fit.model.nats(matrix), self._names())
+
+    def anomaly_score(self, X: Any) -> Floats:
+        """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
+        check_is_fitted(self)
+        matrix, _ = self._validate(X, reset=False)
+        return self._scores(matrix)
+
+    def score_samples(self, X: Any) -> Floats:
+        """Return minus the anomaly score (scikit-learn's direction: higher = more normal)."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> Floats:
+        """Return ``score_samples(X) - offset_``; negative = outlier."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> npt.NDArray[np.int64]:
+        """Return 1 for inliers and -1 for outliers."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def threshold(self, false_alarm_rate: float = 0.01) -> float:
+        """Return the anomaly score that a share ``false_alarm_rate`` of unseen rows exceeds.
+
+        The quantile is taken on rows not trained on; it is refused when fewer than
+        ``1 / false_alarm_rate`` of them are left.
+        """
+        check_is_fitted(self)
+        scores = self._fit.held_out_scores
+        if not 0 < false_alarm_rate < 1:
+            raise ParameterError(f"false_alarm_rate={false_alarm_rate!r} must lie in (0, 1)")
+        if len(scores) * false_alarm_rate < 1:
+            raise ParameterError(
+                f"false_alarm_rate={false_alarm_rate:g} needs at least {int(np.ceil(1 / false_alarm_rate))} "
+                f"held-out rows, there are {len(scores)}; raise the rate or validation_fraction"
+            )
+        return float(np.quantile(scores, 1 - false_alarm_rate))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return minus the mean reconstruction loss, what a grid search maximises."""
+        check_is_fitted(self)
+        matrix, _ = self._validate(X, reset=False)
+        return -float(self._fit.model.losses(matrix).sum(axis=1).mean())
+
+    def compare_pca(self, X: Any = None) -> Comparison:
+        """Compare with PCA and the mean on the same rows at the same code size.
+
+        Parameters
+        ----------
+        X : like in fit, or None
+            None: the verdict stored at fit time.
+        """
+        check_is_fitted(self)
+        if X is None:
+            if self._fit.verdict is None:
+                raise DataError(
+                    "no verdict is stored after partial_fit: pass rows to compare_pca(X)"
+                )
+            return self._fit.verdict
+        matrix, _ = self._validate(X, reset=False)
+        source = fitting.Source(matrix, self._names(), None, is_lazy(matrix))
+        is_pca = self._fit.verdict.is_pca if self._fit.verdict else False
+        index = np.arange(source.n)
+        return fitting.compare(
+            self._fit.model, self._fit.baseline, source, index, "rows given", is_pca=is_pca
+        )
+
+    def trace(self, x: Any) -> lesson.Trace:
+        """Return every quantity of the derivation for one row: forward pass, loss, each factor."""
+        check_is_fitted(self)
+        row = np.atleast_2d(np.asarray(x, dtype=np.float64))
+        matrix, _ = self._validate(row, reset=False)
+        return lesson.trace(self._fit.model, matrix)
+
+    def check_gradients(self, X: Any) -> dict[str, float]:
+        """Compare closed-form gradients with finite differences at the fitted parameters.
+
+        Returns
+        -------
+        dict
+            Largest relative error per parameter (float64; about 1e-8 is exact).
+        """
+        check_is_fitted(self)
+        matrix, _ = self._validate(X, reset=False)
+        return lesson.check_gradients(self._fit.model, matrix, build_request(self))
+
+    def save(self, path: Any) -> None:
+        """Write the fitted model to one file (safetensors with a JSON header, no pickle)."""
+        check_is_fitted(self)
+        persist.save(self, path)
+
+    # -- after a fit ------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Publish what was fitted under the names users know."""
+        fit = self._fit
+        self.n_components_ = fit.model.net.k
+        self.hidden_ = fit.model.net.hidden
+        self.heads_: dict[str, Kind] = {c.name: c.kind for c in fit.model.schema.columns}
+        self.choices_ = fit.choices
+        self.history_ = fit.history
+        self.loss_curve_ = fit.history["loss"]
+        self.n_iter_ = max(1, fit.epochs)
+        self.best_iter_ = fit.best_epoch
+        self.verdict_ = fit.verdict
+        optional: dict[str, Any] = {"identity_score_": fit.identity_score}
+        optional.update(lesson.textbook_parameters(fit.model))
+        for name in ("identity_score_", "W_", "b_", "W_star_", "c_"):
+            self.__dict__.pop(name, None)  # a refit forgets the previous one
+            if optional.get(name) is not None:
+                setattr(self, name, optional[name])
+
+    def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
+        # 5 %: a quantile, so that both labels occur whatever the scale of the score (IsolationForest's
+        # fixed cut would not); documented, and changed with contamination.
+        share = 0.05 if self.contamination == "auto" else float(self.contamination)
+        self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
+
+    def _scores(self, matrix: Any) -> Floats:
+        scores: Floats = self._fit.model.nats(matrix).sum(axis=1)
+        return scores
+
+    def _warn_if_copying(self, request: fitting.Request) -> None:
+        lesson.warn_if_copying(self._fit, request)
+
+    # -- validation ------------------------------------------------------------------------------
+
+    def _validate(self, X: Any, *, reset: bool) -> tuple[Any, Container]:
+        """Return (raw matrix, container); names and number of columns are set or checked."""
+        if is_frame(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            matrix: Any = frame_matrix(X)
+            self._check_rows(matrix, reset=reset)
+            container = Container.of(X)
+        else:
+            container = Container()
+            matrix = self._validate_array(X, reset=reset)
+        names = self._names()
+        check_finite(matrix, names)
+        return matrix, container
+
+    def _validate_array(self, X: Any, *, reset: bool) -> Any:
+        try:
+            return validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+            )
+        except ValueError as error:
+            if "could not convert" in str(error):
+                names = [f"x{j}" for j in range(np.asarray(X, dtype=object).shape[-1])]
+                cell = array_cell_error(X, names)
+                if cell is not None:
+                    raise cell from None
+            raise
+
+    def _check_rows(self, matrix: Matrix, *, reset: bool) -> None:
+        minimum = 2 if reset else 1
+        if len(matrix) < minimum:
+            raise DataError(
+                f"the table has {len(matrix)} sample(s) (rows): a minimum of {minimum} is required"
+            )
+
+    def _names(self) -> list[str]:
+        if hasattr(self, "feature_names_in_"):
+            return [str(name) for name in self.feature_names_in_]
+        return [f"x{j}" for j in range(self.n_features_in_)]
+
+    def _weights(self, sample_weight: Any, matrix: Any) -> Vector | None:
+        if sample_weight is None:
+            return None
+        weight: Vector = _check_sample_weight(
+            sample_weight, matrix, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weight.any():
+            raise DataError("sample_weight is zero for every row: at least one weight must be > 0")
+        return weight
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_components_)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_fit" in self.__dict__

@@ -1,0 +1,208 @@
+"""Checks the estimator's parameters and turns them into a fitting.Request; one line per mistake.
+
+Knows: what each parameter may be. Must not know: data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any, Protocol
+
+import numpy as np
+
+from xhat.data.columns import Auto, Binary
+from xhat.data.columns import Real as RealHead
+from xhat.errors import ParameterError
+from xhat.fitting import Request
+from xhat.maths.activations import ACTIVATIONS
+from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
+from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
+from xhat.train.monitor import EarlyStopping
+from xhat.train.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
+from xhat.train.schedules import Constant, Cosine, OneCycle
+
+PENALTIES = (L2, L1Code, KLSparsity, Contractive)
+CORRUPTIONS = (Masking, Gaussian, SaltAndPepper)
+SCHEDULES = (Constant, Cosine, OneCycle)
+
+
+class Parameters(Protocol):
+    """The estimator's constructor parameters, as given."""
+
+    n_components: Any
+    hidden: Any
+    linear_path: Any
+    activation: Any
+    heads: Any
+    penalty: Any
+    corruption: Any
+    tied: Any
+    optimizer: Any
+    learning_rate: Any
+    batch_size: Any
+    max_iter: Any
+    validation_fraction: Any
+    stopping: Any
+    contamination: Any
+    engine: Any
+
+
+def build_request(p: Parameters) -> Request:
+    """Check every parameter and return the request.
+
+    Raises
+    ------
+    ParameterError
+        Naming the parameter, its value and what it may be.
+    """
+    hidden = _hidden(p.hidden)
+    optimizer = _optimizer(p.optimizer)
+    fraction = _number("validation_fraction", p.validation_fraction, 0, 0.5)
+    if p.contamination != "auto":
+        contamination = _number("contamination", p.contamination, 0, 0.5)
+        _require(contamination > 0, "contamination", p.contamination, "'auto' or in (0, 0.5]")
+    _require(
+        p.linear_path in ("auto", True, False), "linear_path", p.linear_path, "'auto' or a bool"
+    )
+    _require(isinstance(p.tied, (bool, np.bool_)), "tied", p.tied, "True or False")
+    _require(
+        p.corruption is None or isinstance(p.corruption, CORRUPTIONS),
+        "corruption",
+        p.corruption,
+        "None, Masking(), Gaussian() or SaltAndPepper()",
+    )
+    return Request(
+        n_components=_count("n_components", p.n_components),
+        hidden=hidden,
+        linear_path=None if p.linear_path == "auto" else bool(p.linear_path),
+        activation=_activation(p.activation, hidden),
+        heads=_heads(p.heads),
+        penalties=_penalties(p.penalty),
+        corruption=p.corruption,
+        tied=bool(p.tied),
+        optimizer=optimizer,
+        schedule=_schedule(p.learning_rate),
+        batch_size=_count("batch_size", p.batch_size),
+        epochs=_count("max_iter", p.max_iter),
+        validation_fraction=fraction,
+        stopping=_stopping(p.stopping),
+        stop=fraction > 0 or p.stopping not in ("auto", None),
+        engine=_engine(p.engine),
+    )
+
+
+def _require(good: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001
+    if not good:
+        raise ParameterError(f"{name}={value!r}: expected {expected}")
+
+
+def _count(name: str, value: object) -> int | None:
+    if isinstance(value, str) and value == "auto":
+        return None
+    good = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+    _require(good, name, value, "'auto' or a whole number >= 1")
+    return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def _number(name: str, value: object, low: float, high: float) -> float:
+    good = isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
+    _require(good, name, value, f"a number from {low:g} to {high:g}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _hidden(value: object) -> tuple[int, ...] | None:
+    if isinstance(value, str) and value == "auto":
+        return None
+    good = isinstance(value, (tuple, list)) and all(
+        isinstance(width, Integral) and int(width) >= 1 for width in value
+    )
+    _require(good, "hidden", value, "'auto' or widths >= 1 such as (128,) or ()")
+    return tuple(int(width) for width in value)  # type: ignore[attr-defined]
+
+
+def _activation(value: object, hidden: tuple[int, ...] | None) -> tuple[str, str] | None:
+    expected = f"'auto', one of {', '.join(ACTIVATIONS)}, or a pair (hidden layers, code) of these"
+    if isinstance(value, str) and value == "auto":
+        return None
+    if isinstance(value, str):
+        _require(value in ACTIVATIONS, "activation", value, expected)
+        return (value, value) if hidden == () else (value, "identity")
+    good = (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and all(v in ACTIVATIONS for v in value)
+    )
+    _require(good, "activation", value, expected)
+    first, code = value  # type: ignore[misc]
+    return str(first), str(code)
+
+
+def _heads(value: Any) -> Any:
+    kinds = (RealHead, Binary, Auto)
+    named = ("auto", "real", "binary")
+    for wish in value.values() if isinstance(value, dict) else (value,):
+        _require(
+            isinstance(wish, kinds) or (isinstance(wish, str) and wish in named),
+            "heads",
+            wish,
+            "'auto', 'real', 'binary', Real(...), Binary(), or a dict of column name to these",
+        )
+    return value
+
+
+def _penalties(value: Any) -> Any:
+    if value is None:
+        return ()
+    penalties = tuple(value) if isinstance(value, Iterable) else (value,)
+    for penalty in penalties:
+        _require(
+            isinstance(penalty, PENALTIES),
+            "penalty",
+            penalty,
+            "None, L2(), L1Code(), KLSparsity(), Contractive() or a tuple of these",
+        )
+    return penalties
+
+
+def _optimizer(value: object) -> Adam | SGD | LBFGS:
+    if isinstance(value, str) and value in OPTIMIZERS:
+        return OPTIMIZERS[value]()  # type: ignore[no-any-return]
+    _require(
+        isinstance(value, (Adam, SGD, LBFGS)),
+        "optimizer",
+        value,
+        "'adam', 'sgd', 'lbfgs', Adam(...), SGD(...) or LBFGS(...)",
+    )
+    return value  # type: ignore[return-value]
+
+
+def _schedule(value: object) -> Constant | Cosine | OneCycle | None:
+    if isinstance(value, str) and value == "auto":
+        return None
+    if isinstance(value, SCHEDULES):
+        return value
+    good = isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < np.inf
+    _require(good, "learning_rate", value, "'auto', a number > 0, Constant, Cosine or OneCycle")
+    return Constant(float(value))  # type: ignore[arg-type]
+
+
+def _stopping(value: object) -> EarlyStopping | None:
+    if isinstance(value, EarlyStopping):
+        return value
+    if isinstance(value, str) and value == "auto":
+        return None
+    if value is None:  # never early; the best epoch is still kept
+        return EarlyStopping(2**31)
+    patience = _count("stopping", value)
+    return EarlyStopping(patience or 1)
+
+
+def _engine(value: object) -> str:
+    _require(
+        value in ("auto", "compiled", "reference"),
+        "engine",
+        value,
+        "'auto', 'compiled' or 'reference'",
+    )
+    return str(value)

@@ -1,0 +1,65 @@
+"""What is kept of a fit while it runs: history, the best parameters, when to stop.
+
+Knows: losses per epoch. Must not know: engines, data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xhat.maths.types import Vector
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the held-out loss has not improved for ``patience`` epochs.
+
+    Parameters
+    ----------
+    patience : int >= 1
+        Epochs without improvement that are tolerated.
+    min_delta : float >= 0
+        Relative improvement that counts.
+    """
+
+    patience: int = 20
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.patience >= 1:
+            raise ValueError(f"EarlyStopping(patience={self.patience!r}): patience must be >= 1")
+        if not self.min_delta >= 0:
+            raise ValueError(f"EarlyStopping(min_delta={self.min_delta!r}): must be >= 0")
+
+
+@dataclass
+class Monitor:
+    """Best parameters so far and the losses that led there.
+
+    Without held-out rows the last parameters are the best ones: the training loss of a mini-batch
+    run is no fair judge between epochs.
+    """
+
+    stopping: EarlyStopping | None
+    best_theta: Vector
+    best_epoch: int = 0
+    best_loss: float = np.inf
+    loss: list[float] = field(default_factory=list)
+    held_out: list[float] = field(default_factory=list)
+
+    def record(self, epoch: int, loss: float | None, held_out: float | None, theta: Vector) -> bool:
+        """Take in one epoch; return True if training should stop."""
+        if loss is not None:
+            self.loss.append(loss)
+        if held_out is None:
+            self.best_theta[:] = theta
+            self.best_epoch = epoch
+            return False
+        self.held_out.append(held_out)
+        margin = self.stopping.min_delta if self.stopping is not None else 0.0
+        if held_out < self.best_loss * (1 - margin) or not np.isfinite(self.best_loss):
+            self.best_loss, self.best_epoch = held_out, epoch
+            self.best_theta[:] = theta
+        return self.stopping is not None and epoch - self.best_epoch >= self.stopping.patience

@@ -7,11 +7,14 @@ more than a small step itself.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from xhat.maths.objective import Batch, Objective
 from xhat.maths.params import Network
@@ -115,3 +118,28 @@ class Engine(Protocol):
 
     def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
         """Return the mean loss of the rows, without penalties or corruption."""
+
+
+def thread_limit() -> int:
+    """Return how many threads an engine may use.
+
+    The smallest of the cores given to this process, OMP_NUM_THREADS and the limits that
+    threadpoolctl or joblib have set on BLAS and OpenMP; joblib's workers set the variable.
+    """
+    limits = [_cores(), *(library["num_threads"] for library in _thread_pools().info())]
+    variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if variable.isdigit():
+        limits.append(int(variable))
+    return max(1, min(limits))
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        return os.cpu_count() or 1
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()  # once: looking through the loaded libraries takes milliseconds

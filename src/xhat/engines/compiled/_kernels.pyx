@@ -1,0 +1,307 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# distutils: language=c++
+"""The binding: checks buffers, fills the plan, releases the GIL, calls the kernels.
+
+Knows: how arrays become pointers. Must not know: what is computed (kernels.cpp), nor the Python
+objects of xhat.maths (engine.py turns those into numbers).
+"""
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from libc.stdint cimport int64_t, uint64_t
+from libcpp.vector cimport vector
+
+
+cdef extern from "plan.hpp" namespace "xhat" nogil:
+    const int MAX_NODES
+    cdef struct Node:
+        int64_t width, bias
+        int activation
+    cdef struct Matrix:
+        int64_t offset, rows, cols
+        int penalised
+    cdef struct Edge:
+        int64_t matrix, to
+        int64_t origin "from"
+        int transposed
+    cdef struct Block:
+        int64_t start, stop
+        int kind
+    cdef struct CPlan "xhat::Plan":
+        int64_t size, nodes, code, edges, matrices, blocks
+        const Node* node
+        const Edge* edge
+        const Matrix* matrix
+        const Block* block
+        double l2, l1_code, kl_weight, kl_rho, contractive
+        int corruption
+        double strength
+        const void* low
+        const void* high
+        int optimizer
+        double beta1, beta2, eps, weight_decay, momentum
+        int nesterov
+    cdef struct Rows:
+        const void* X
+        const void* weight
+        const void* mask
+        int64_t n
+    cdef struct Task:
+        Rows rows
+        const int64_t* order
+        int64_t count, batch_size, batches
+        const double* learning_rates
+        uint64_t key, first
+        void* theta
+        void* grad
+        void* slot0
+        void* slot1
+        const void* decay
+        int64_t step
+        double* losses
+        int64_t done
+        int threads
+    ctypedef int (*TrainKernel)(const CPlan*, Task*, int) noexcept
+    cdef struct Inference:
+        const void* theta
+        const void* input
+        void* output
+        int64_t n
+        int64_t origin "from"
+        int64_t to
+        int threads
+    ctypedef int (*InferKernel)(const CPlan*, Inference*, int) noexcept
+    cdef struct Kernels:
+        const char* name
+        TrainKernel train, loss
+        InferKernel infer
+        void (*evaluate)(int, const void*, void*, int64_t, int) noexcept
+        void (*corrupt)(
+            const CPlan*, const void*, void*, int64_t, uint64_t, uint64_t, int) noexcept
+    const Kernels* choose_kernels(const char*) noexcept
+
+
+cdef const Kernels* kernels = choose_kernels(b"")
+
+MAX_LAYERS = MAX_NODES - 1
+
+
+def instruction_set() -> str:
+    """Return the name of the instruction set in use."""
+    return kernels.name.decode()
+
+
+def use_instruction_set(at_most: str) -> str:
+    """Use the best instruction set up to this one ("": the machine's); for tests."""
+    global kernels
+    kernels = choose_kernels(at_most.encode())
+    return instruction_set()
+
+
+cdef void* pointer(object array, object format, int64_t count, bint writable) except? NULL:
+    """Return the address of a C-contiguous buffer of `count` items, or NULL for None."""
+    if array is None:
+        return NULL
+    cdef Py_buffer view
+    cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0)
+    PyObject_GetBuffer(array, &view, flags)
+    cdef void* address = view.buf
+    cdef int64_t items = view.len // view.itemsize
+    found = view.format.decode()
+    PyBuffer_Release(&view)
+    if found not in format:
+        raise TypeError(f"buffer holds items of format {found!r}, expected one of {format!r}")
+    if items != count:
+        raise ValueError(f"buffer holds {items} items, expected {count}")
+    return address
+
+
+cdef int bytes_of(str format) except -1:
+    return {"f": 4, "d": 8}[format]
+
+
+cdef class Plan:
+    """The shapes of a network and everything else a run needs to know.
+
+    Parameters
+    ----------
+    nodes : list of (width, bias offset, activation)
+    matrices : list of (offset, rows, cols, penalised)
+    edges : list of (matrix, from, to, transposed)
+    blocks : list of (start, stop, head)
+    numbers : dict of str to float
+        The scalar fields of plan.hpp.
+    low, high : array or None
+        Training range of each column.
+    format : "f" or "d"
+        Type of every array.
+    """
+
+    cdef CPlan plan
+    cdef vector[Node] node
+    cdef vector[Edge] edge
+    cdef vector[Matrix] matrix
+    cdef vector[Block] block
+    cdef object kept
+    cdef str format
+
+    def __init__(
+        self, list nodes, list matrices, list edges, list blocks, dict numbers, object low,
+        object high, str format,
+    ):
+        cdef Node node
+        cdef Matrix matrix
+        cdef Edge edge
+        cdef Block block
+        self.format = format
+        self.kept = (low, high)
+        self.plan.size = 0
+        for node.width, node.bias, node.activation in nodes:
+            self.node.push_back(node)
+            self.plan.size += node.width if node.bias >= 0 else 0
+        for matrix.offset, matrix.rows, matrix.cols, matrix.penalised in matrices:
+            self.matrix.push_back(matrix)
+            self.plan.size += matrix.rows * matrix.cols
+        for edge.matrix, edge.origin, edge.to, edge.transposed in edges:
+            self.edge.push_back(edge)
+        for block.start, block.stop, block.kind in blocks:
+            self.block.push_back(block)
+        self.plan.node = self.node.data()
+        self.plan.matrix = self.matrix.data()
+        self.plan.edge = self.edge.data()
+        self.plan.block = self.block.data()
+        self.plan.nodes = self.node.size()
+        self.plan.matrices = self.matrix.size()
+        self.plan.edges = self.edge.size()
+        self.plan.blocks = self.block.size()
+        self.plan.code = (self.node.size() - 1) // 2
+        self.plan.l2 = numbers.get("l2", 0.0)
+        self.plan.l1_code = numbers.get("l1_code", 0.0)
+        self.plan.kl_weight = numbers.get("kl_weight", 0.0)
+        self.plan.kl_rho = numbers.get("kl_rho", 0.0)
+        self.plan.contractive = numbers.get("contractive", 0.0)
+        self.plan.corruption = numbers.get("corruption", 0)
+        self.plan.strength = numbers.get("strength", 0.0)
+        self.plan.low = pointer(low, format, self.node[0].width, False)
+        self.plan.high = pointer(high, format, self.node[0].width, False)
+        self.plan.optimizer = numbers.get("optimizer", 0)
+        self.plan.beta1 = numbers.get("beta1", 0.0)
+        self.plan.beta2 = numbers.get("beta2", 0.0)
+        self.plan.eps = numbers.get("eps", 0.0)
+        self.plan.weight_decay = numbers.get("weight_decay", 0.0)
+        self.plan.momentum = numbers.get("momentum", 0.0)
+        self.plan.nesterov = numbers.get("nesterov", 0)
+
+    cdef Task task(self, object theta, object X, object weight, object mask, bint writable) except *:
+        cdef Task task
+        cdef int64_t n = len(X), d = self.node[0].width
+        task.rows.X = pointer(X, self.format, n * d, False)
+        task.rows.weight = pointer(weight, self.format, n, False)
+        task.rows.mask = pointer(mask, self.format, n * d, False)
+        task.rows.n = n
+        task.order = NULL
+        task.count = task.batch_size = n
+        task.batches = 1
+        task.learning_rates = NULL
+        task.key = task.first = 0
+        task.theta = pointer(theta, self.format, self.plan.size, writable)
+        task.grad = task.slot0 = task.slot1 = NULL
+        task.decay = NULL
+        task.step = task.done = 0
+        task.losses = NULL
+        task.threads = 1
+        return task
+
+    def run(
+        self, object theta, object X, object weight, object mask, object order,
+        int64_t batch_size, object learning_rates, uint64_t key, uint64_t first, int64_t step,
+        object slot0, object slot1, object decay, object losses, int threads,
+    ) -> int:
+        """Take one step per learning rate; return how many losses were written."""
+        cdef Task task = self.task(theta, X, weight, mask, True)
+        task.count = len(order)
+        task.order = <const int64_t*>pointer(order, "lq", task.count, False)
+        task.batch_size = batch_size
+        task.batches = len(learning_rates)
+        if batch_size < 1 or task.batches > (task.count + batch_size - 1) // batch_size:
+            raise ValueError(f"{task.batches} batches of {batch_size} rows, {task.count} given")
+        cdef int64_t i
+        for i in range(task.count):
+            if not 0 <= task.order[i] < task.rows.n:
+                raise IndexError(f"order[{i}] is {task.order[i]}, there are {task.rows.n} rows")
+        task.learning_rates = <const double*>pointer(learning_rates, "d", task.batches, False)
+        task.key = key
+        task.first = first
+        task.step = step
+        task.slot0 = pointer(slot0, self.format, self.plan.size, True)
+        task.slot1 = pointer(slot1, self.format, self.plan.size, True)
+        task.decay = pointer(decay, self.format, self.plan.size, False)
+        task.losses = <double*>pointer(losses, "d", task.batches, True)
+        task.threads = threads
+        self._call(kernels.train, &task)
+        return task.done
+
+    def loss_and_grad(
+        self, object theta, object X, object weight, object mask, object grad, int threads
+    ) -> float:
+        """Return J over the rows as they lie and write its gradient."""
+        cdef Task task = self.task(theta, X, weight, mask, False)
+        cdef double J = 0
+        task.grad = pointer(grad, self.format, self.plan.size, True)
+        task.losses = &J
+        task.threads = threads
+        self._call(kernels.train, &task)
+        return J
+
+    def loss(self, object theta, object X, object weight, object mask, int threads) -> tuple:
+        """Return the sum of weight * loss over the rows, and the sum of the weights."""
+        cdef Task task = self.task(theta, X, weight, mask, False)
+        cdef double[2] sums
+        task.losses = sums
+        task.threads = threads
+        self._call(kernels.loss, &task)
+        return sums[0], sums[1]
+
+    cdef int _call(self, TrainKernel work, Task* task) except -1:
+        cdef int status, size = bytes_of(self.format)
+        with nogil:
+            status = work(&self.plan, task, size)
+        if status:
+            raise MemoryError("no memory for the workspace of the compiled engine")
+        return 0
+
+    def infer(
+        self, object theta, object rows, object out, int64_t origin, int64_t to, int threads
+    ) -> None:
+        """Write H of node `to`, computed from the rows of node `origin`, into out."""
+        cdef Inference task
+        cdef int status, size = bytes_of(self.format)
+        if not 0 <= origin < to < self.plan.nodes:
+            raise ValueError(f"no way from node {origin} to node {to}")
+        task.n = len(rows)
+        task.theta = pointer(theta, self.format, self.plan.size, False)
+        task.input = pointer(rows, self.format, task.n * self.node[origin].width, False)
+        task.output = pointer(out, self.format, task.n * self.node[to].width, True)
+        task.origin = origin
+        task.to = to
+        task.threads = threads
+        with nogil:
+            status = kernels.infer(&self.plan, &task, size)
+        if status:
+            raise MemoryError("no memory for the workspace of the compiled engine")
+
+    def corrupt(self, object X, object out, uint64_t key, uint64_t first) -> None:
+        """Write x_tilde of every row into out; for tests."""
+        cdef int64_t n = len(X), cells = n * self.node[0].width
+        kernels.corrupt(&self.plan, pointer(X, self.format, cells, False),
+                        pointer(out, self.format, cells, True), n, key, first,
+                        bytes_of(self.format))
+
+
+def evaluate(str function, object x, object y, str format) -> None:
+    """Write function(x) into y, element by element; for tests."""
+    names = ("exp", "sigmoid", "tanh", "log1p", "silu", "log")
+    cdef int64_t n = len(x)
+    kernels.evaluate(names.index(function), pointer(x, format, n, False),
+                     pointer(y, format, n, True), n, bytes_of(format))

@@ -1,0 +1,213 @@
+"""The compiled engine: the equations of maths.objective in C++ kernels (kernels.cpp).
+
+Knows: how a network, its penalties and an optimiser become the plain numbers of a plan.
+Must not know: how anything is computed. Importing this module needs the built extension.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.engines.base import Optimizer, OptimizerState, Run, thread_limit
+from xhat.engines.compiled import _kernels
+from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
+from xhat.maths.heads import BinaryCrossEntropy, Head, SquaredError
+from xhat.maths.objective import Batch, Objective
+from xhat.maths.params import Network
+from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
+from xhat.maths.types import Matrix, Vector
+
+# The numbers of plan.hpp's enums.
+_ACTIVATIONS = {"sigmoid": 0, "tanh": 1, "relu": 2, "silu": 3, "identity": 4}
+_SQUARED = {"linear": 0, "logistic": 1, "tanh": 2}
+_BINARY = 3
+_CORRUPTIONS: dict[type, tuple[int, str]] = {
+    Masking: (1, "p"),
+    Gaussian: (2, "sigma"),
+    SaltAndPepper: (3, "p"),
+}
+_PENALTIES = (L2, L1Code, KLSparsity, Contractive)
+# By full name: engines may not import xhat.train, and a user's subclass may differ.
+_OPTIMIZERS = {"xhat.train.optimizers.Adam": 1, "xhat.train.optimizers.SGD": 2}
+
+#: Multiply-adds from which a step is split over threads: below, waiting for each other costs more
+#: than the second core saves (two waits of about a microsecond a step; measured on 2 cores).
+SPLIT_STEP = 1_000_000
+#: Rows from which inference is: starting a thread costs about 50 microseconds.
+SPLIT_CELLS = 200_000
+
+
+class CompiledEngine:
+    """The C++ implementation of the Engine protocol."""
+
+    name = "compiled"
+
+    def refuses(self, objective: Objective, optimizer: Optimizer) -> str | None:
+        """Return what the kernels do not know, in words, or None."""
+        kind = _full_name(optimizer)
+        if kind not in _OPTIMIZERS and kind != "xhat.train.optimizers.LBFGS":
+            return f"it knows Adam and SGD, not {kind}"
+        return _refuses_objective(objective)
+
+    def describe(self) -> str:
+        """Return the instruction set and the number of threads."""
+        threads = thread_limit()
+        return f"{_kernels.instruction_set()}, {threads} thread{'s' if threads > 1 else ''}"
+
+    def run(
+        self, objective: Objective, optimizer: Optimizer, theta: Vector, state: OptimizerState,
+        run: Run,
+    ) -> npt.NDArray[np.float64]:
+        """Take one step per batch (see Engine.run)."""
+        reason = self.refuses(objective, optimizer)
+        assert reason is None, reason
+        numbers: dict[str, float] = {"optimizer": _OPTIMIZERS[_full_name(optimizer)]}
+        for field in ("beta1", "beta2", "eps", "weight_decay", "momentum", "nesterov"):
+            numbers[field] = float(getattr(optimizer, field, 0.0))
+        plan = _plan(objective, theta, numbers)
+        slots = [state.slots[name] for name in ("mu", "nu", "v") if name in state.slots]
+        losses = np.empty(len(run.learning_rates))
+        done = plan.run(
+            theta, *_rows(run.data, theta), np.ascontiguousarray(run.order, np.int64),
+            run.batch_size, run.learning_rates, run.key % 2**64, run.first, state.step,
+            slots[0], slots[1] if len(slots) > 1 else None, state.decay, losses,
+            _threads(objective.net, min(run.batch_size, len(run.order))),
+        )
+        finite = bool(done) and bool(np.isfinite(losses[done - 1]))
+        state.step += done if finite else done - 1
+        return losses[:done]
+
+    def loss_and_grad(
+        self, objective: Objective, theta: Vector, batch: Batch, grad: Vector
+    ) -> float:
+        """Return J and write its gradient (see Engine.loss_and_grad)."""
+        reason = _refuses_objective(objective)
+        assert reason is None, reason
+        plan = _plan(objective, theta, {})
+        threads = _threads(objective.net, len(batch.X))
+        return plan.loss_and_grad(theta, *_rows(batch, theta), grad, threads)
+
+    def encode(self, net: Network, theta: Vector, X: Matrix) -> Matrix:
+        """Return the codes, every output summed in one fixed order."""
+        return _infer(net, theta, X, 0, net.depth)
+
+    def decode(self, net: Network, theta: Vector, H: Matrix) -> Matrix:
+        """Return the output pre-activations, every output summed in one fixed order."""
+        return _infer(net, theta, H, net.depth, 2 * net.depth)
+
+    def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
+        """Return the (weighted) mean loss, summed over fixed tiles in float64."""
+        plan = _plan(Objective(net), theta, {})
+        threads = _inference_threads(len(batch.X), net.d)
+        total, weights = plan.loss(theta, *_rows(batch, theta), threads)
+        return total / weights
+
+
+def _full_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _refuses_objective(objective: Objective) -> str | None:
+    net = objective.net
+    if 2 * net.depth > _kernels.MAX_LAYERS:
+        return f"it knows up to {_kernels.MAX_LAYERS // 2} layers, the network has {net.depth}"
+    for block in net.blocks:
+        if _head(block.head) is None:
+            return f"it does not know the head {_full_name(block.head)}"
+    for penalty in objective.penalties:
+        if type(penalty) not in _PENALTIES:
+            return f"it does not know the penalty {_full_name(penalty)}"
+        if type(penalty) is Contractive and (net.depth > 1 or net.linear_path):
+            return "the contractive penalty of several layers is the reference engine's"
+    if sum(type(penalty) is KLSparsity for penalty in objective.penalties) > 1:
+        return "it knows one KLSparsity at a time"
+    if objective.corruption is not None and type(objective.corruption) not in _CORRUPTIONS:
+        return f"it does not know the corruption {_full_name(objective.corruption)}"
+    return None
+
+
+def _head(head: Head) -> int | None:
+    if type(head) is SquaredError:
+        return _SQUARED[head.f]
+    return _BINARY if type(head) is BinaryCrossEntropy else None
+
+
+def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _kernels.Plan:
+    """Turn the objective into the kernels' graph: nodes x .. h .. a_hat, edges with matrices."""
+    net = objective.net
+    up, k = net.sizes, net.depth
+    widths = (*up, *up[-2::-1])
+    biases = [name for _, name in (*net.encoder_names, *net.decoder_names)]
+    g = [a.name for a in (*net.encoder_activations, *net.decoder_activations)]
+    codes = [_ACTIVATIONS[name] for name in g] + [_ACTIVATIONS["identity"]]
+    nodes = [(net.d, -1, _ACTIVATIONS["identity"])]
+    nodes += [
+        (width, net.offsets[bias], code)
+        for width, bias, code in zip(widths[1:], biases, codes, strict=True)
+    ]
+    names = [name for name, shape in net.shapes.items() if len(shape) == 2]
+    matrices = [
+        (net.offsets[name], *net.shapes[name], int(name.startswith("W"))) for name in names
+    ]
+    edges = [(names.index(W), v, v + 1, 0) for v, (W, _) in enumerate(net.encoder_names)]
+    for v, (W_star, _) in enumerate(net.decoder_names):
+        mirror = net.encoder_names[k - 1 - v][0] if net.tied else W_star
+        edges.append((names.index(mirror), k + v, k + v + 1, int(net.tied)))
+    if net.linear_path:
+        edges.append((names.index("P"), 0, k, 0))
+        edges.append((names.index("P" if net.tied else "Q"), k, 2 * k, int(net.tied)))
+    blocks = []
+    for block in net.blocks:
+        head = _head(block.head)
+        assert head is not None
+        blocks.append((block.start, block.stop, head))
+    low = high = None
+    if objective.corruption is not None:
+        kind, field = _CORRUPTIONS[type(objective.corruption)]
+        numbers |= {"corruption": kind, "strength": getattr(objective.corruption, field)}
+        assert objective.low is not None and objective.high is not None
+        low = np.ascontiguousarray(objective.low, theta.dtype)
+        high = np.ascontiguousarray(objective.high, theta.dtype)
+    numbers |= _penalties(objective)
+    return _kernels.Plan(nodes, matrices, edges, blocks, numbers, low, high, theta.dtype.char)
+
+
+def _penalties(objective: Objective) -> dict[str, float]:
+    numbers = {"l2": 0.0, "l1_code": 0.0, "contractive": 0.0, "kl_weight": 0.0, "kl_rho": 0.0}
+    for penalty in objective.penalties:
+        if isinstance(penalty, L2):
+            numbers["l2"] += penalty.weight
+        elif isinstance(penalty, L1Code):
+            numbers["l1_code"] += penalty.weight
+        elif isinstance(penalty, Contractive):
+            numbers["contractive"] += penalty.weight
+        elif isinstance(penalty, KLSparsity):
+            numbers |= {"kl_weight": penalty.weight, "kl_rho": penalty.rho}
+    return numbers
+
+
+def _rows(batch: Batch, theta: Vector) -> tuple[Matrix, Vector | None, Matrix | None]:
+    """X, weight and mask as the kernels take them; a copy only where type or order differ."""
+    weight = None if batch.weight is None else np.ascontiguousarray(batch.weight, theta.dtype)
+    mask = None if batch.mask is None else np.ascontiguousarray(batch.mask, theta.dtype)
+    return np.ascontiguousarray(batch.X, theta.dtype), weight, mask
+
+
+def _infer(net: Network, theta: Vector, rows: Matrix, origin: int, to: int) -> Matrix:
+    plan = _plan(Objective(net), theta, {})
+    width = (*net.sizes, *net.sizes[-2::-1])[to]
+    out = np.empty((len(rows), width), theta.dtype)
+    if len(rows):
+        threads = _inference_threads(len(rows), net.d)
+        plan.infer(theta, np.ascontiguousarray(rows, theta.dtype), out, origin, to, threads)
+    return out
+
+
+def _threads(net: Network, rows: int) -> int:
+    products = 3 * rows * net.size
+    return thread_limit() if products >= SPLIT_STEP else 1
+
+
+def _inference_threads(rows: int, d: int) -> int:
+    return thread_limit() if rows * d >= SPLIT_CELLS else 1

@@ -1,0 +1,380 @@
+// Runs of batches: rows split between threads, then parameters split between threads.
+//
+// Same bytes for any number of threads: blocks of rows and pieces of parameters are fixed by the
+// shapes alone, each output is computed by one thread in one order, and the partial sums of J are
+// added in the order of the blocks.
+#pragma once
+#include <cstdlib>
+#include <cstring>
+
+#include "network.hpp"
+
+namespace XHAT_ISA {
+
+using xhat::Inference;
+using xhat::Task;
+
+constexpr Index CHUNK_ROWS = 1024;     // rows whose activations are held at a time
+constexpr Index PIECE = 16 * 1024;     // parameters of a piece, about
+
+// Rows i0 <= i < i1 of a matrix, or (matrix -1) the bias of a node.
+struct Piece {
+    Index matrix, node, i0, i1, offset, size;
+};
+
+// Carves aligned arrays out of one zeroed allocation; the first pass (base null) only counts.
+struct Arena {
+    char* base;
+    std::size_t used;
+    template <class U> U* take(Index count) {
+        U* p = reinterpret_cast<U*>(base + used);
+        used += (std::size_t(count) * sizeof(U) + 127) / 64 * 64;  // one line apart
+        return base ? p : nullptr;
+    }
+};
+
+struct Barrier {
+    int threads;
+    int arrived;
+    int phase;
+};
+
+inline void wait_for_all(Barrier& b) {
+    if (b.threads == 1) return;
+    const int phase = __atomic_load_n(&b.phase, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&b.arrived, 1, __ATOMIC_ACQ_REL) == b.threads) {
+        __atomic_store_n(&b.arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&b.phase, phase + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    xhat::wait_while(&b.phase, phase);
+}
+
+template <class T> struct Trainer {
+    Net<T> net;
+    Task* task;
+    Barrier barrier;
+    Index pieces;
+    Piece* piece;
+    double *partial_J, *partial_l2, *rho;
+    double kl;
+    T* grad;
+};
+
+// Takes the workspace of `capacity` rows from the arena.
+template <class T>
+void take_net(Arena& arena, Net<T>& net, const Plan& plan, Index capacity, bool training,
+              bool masked) {
+    net.plan = &plan;
+    net.capacity = capacity;
+    const bool contractive = training && plan.contractive != 0;
+    for (Index v = 0; v < plan.nodes; v++) {
+        const Node& node = plan.node[v];
+        net.ld[v] = padded<T>(node.width);
+        if (net.ld[v] * Index(sizeof(T)) % 4096 == 0) net.ld[v] += FULL / Index(sizeof(T));
+        const Index n = capacity * net.ld[v];
+        const bool inner = v > 0 && v + 1 < plan.nodes;
+        const bool silu = training && inner && node.activation == xhat::SILU;
+        net.H[v] = arena.take<T>(n);
+        net.dA[v] = inner && training ? arena.take<T>(n) : v ? net.H[v] : nullptr;
+        net.slope[v] = silu ? arena.take<T>(n) : nullptr;
+        net.A[v] = silu && contractive && v == plan.code ? arena.take<T>(n) : nullptr;
+        net.bias[v] = v ? arena.take<T>(net.ld[v]) : nullptr;
+    }
+    const Index cells = capacity * net.ld[0];
+    net.X = plan.corruption == xhat::CLEAN || !training ? net.H[0] : arena.take<T>(cells);
+    net.M = masked ? arena.take<T>(cells) : nullptr;
+    net.scale = arena.take<T>(capacity);
+    for (Index m = 0; m < plan.matrices; m++) {
+        const Matrix& M = plan.matrix[m];
+        bool across = false, straight = false;
+        for (Index e = 0; e < plan.edges; e++) {
+            if (plan.edge[e].matrix != m) continue;
+            const bool back = training && plan.edge[e].from > 0;
+            const bool t = plan.edge[e].transposed;
+            across = across || !t || back;
+            straight = straight || t || back;
+        }
+        net.across[m] = across ? arena.take<T>(packed_size<T>(M.cols, M.rows)) : nullptr;
+        net.straight[m] = straight ? arena.take<T>(packed_size<T>(M.rows, M.cols)) : nullptr;
+    }
+    net.norms = contractive ? arena.take<T>(plan.node[1].width) : nullptr;
+    net.kl_slope = plan.kl_weight != 0 ? arena.take<T>(plan.node[plan.code].width) : nullptr;
+    net.row_sum = 1;
+    net.segments = arena.take<Segment>(plan.blocks + plan.node[0].width);
+    net.segment_count = 0;
+    const Index L = net.ld[0] < Vec<T, FULL>::L ? Vec<T, HALF>::L : Vec<T, FULL>::L;
+    for (Index i = 0; arena.base && i < plan.blocks; i++) {
+        const xhat::Block& b = plan.block[i];
+        if (b.kind == xhat::SOFTMAX) {
+            net.segments[net.segment_count++] = {0, b.start, b.stop, b.kind};
+            continue;
+        }
+        for (Index at = b.start / L * L; at < b.stop; at += L)
+            net.segments[net.segment_count++] = {at, b.start > at ? b.start - at : 0,
+                                                 b.stop < at + L ? b.stop - at : L, b.kind};
+    }
+}
+
+// Brings rows i0 .. i1 of matrix m into the packed copies; with m = -1 the bias of `node`.
+template <class T>
+double refresh(Net<T>& net, const T* theta, Index m, Index node, Index i0, Index i1) {
+    const Plan& plan = *net.plan;
+    if (m < 0) {
+        const Node& v = plan.node[node];
+        std::memcpy(net.bias[node], theta + v.bias, sizeof(T) * std::size_t(v.width));
+        return 0;
+    }
+    const Matrix& M = plan.matrix[m];
+    const T* W = theta + M.offset;
+    if (net.across[m]) pack(net.across[m], W, M.cols, M.rows, 1, M.cols, 0, M.cols, i0, i1);
+    if (net.straight[m]) pack(net.straight[m], W, M.rows, M.cols, M.cols, 1, i0, i1, 0, M.cols);
+    double squares = 0;
+    if (net.norms && m == 0)
+        for (Index i = i0; i < i1; i++) {
+            double s = 0;
+            for (Index j = 0; j < M.cols; j++) s += double(W[i * M.cols + j]) * W[i * M.cols + j];
+            net.norms[i] = T(s);
+        }
+    if (plan.l2 != 0 && M.penalised)
+        for (Index i = i0 * M.cols; i < i1 * M.cols; i++) squares += double(W[i]) * W[i];
+    return squares;
+}
+
+// The parameters in fixed pieces of whole rows (a multiple of the register tile).
+inline Index cut_pieces(const Plan& plan, Piece* piece) {
+    Index count = 0;
+    for (Index m = 0; m < plan.matrices; m++) {
+        const Matrix& M = plan.matrix[m];
+        Index rows = PIECE / M.cols / 8 * 8;
+        rows = rows < 8 ? 8 : rows;
+        for (Index i = 0; i < M.rows; i += rows, count++) {
+            const Index end = i + rows < M.rows ? i + rows : M.rows;
+            if (piece) piece[count] = {m, 0, i, end, M.offset + i * M.cols, (end - i) * M.cols};
+        }
+    }
+    for (Index v = 1; v < plan.nodes; v++, count++)
+        if (piece) piece[count] = {-1, v, 0, 0, plan.node[v].bias, plan.node[v].width};
+    return count;
+}
+
+// First piece of a thread: shares of about equal size.
+template <class T> inline Index first_piece(const Trainer<T>& t, int thread) {
+    Index sum = 0;
+    const Index goal = t.net.plan->size * thread / t.barrier.threads;
+    for (Index i = 0; i < t.pieces; i++) {
+        if (sum >= goal) return i;
+        sum += t.piece[i].size;
+    }
+    return t.pieces;
+}
+
+// Adds what is not a product to the gradient of a piece: L2 (29) and contractive (35).
+template <class T>
+void add_penalties(Trainer<T>& t, const Piece& p, Index n, bool last_chunk) {
+    Net<T>& net = t.net;
+    const Plan& plan = *net.plan;
+    if (p.matrix < 0) return;
+    const T* W = static_cast<const T*>(t.task->theta) + p.offset;
+    T* dW = t.grad + p.offset;
+    if (plan.contractive != 0 && p.matrix == 0) {
+        const Index cols = plan.matrix[0].cols;
+        for (Index i = p.i0; i < p.i1; i++) {
+            T sum = 0;
+            for (Index r = 0; r < n; r++) {
+                const T slope = scalar_slope(net, 1, r * net.ld[1] + i);
+                sum += T(plan.contractive) * net.scale[r] * slope * slope;
+            }
+            for (Index j = 0; j < cols; j++)
+                dW[(i - p.i0) * cols + j] += 2 * sum * W[(i - p.i0) * cols + j];
+        }
+    }
+    if (last_chunk && plan.l2 != 0 && plan.matrix[p.matrix].penalised)
+        for (Index i = 0; i < p.size; i++) dW[i] += T(2 * plan.l2) * W[i];
+}
+
+template <class T>
+void optimise(const Trainer<T>& t, const Piece& p, double learning_rate, double correct1,
+              double correct2) {
+    const Plan& plan = *t.net.plan;
+    T* theta = static_cast<T*>(t.task->theta) + p.offset;
+    T* slot0 = static_cast<T*>(t.task->slot0) + p.offset;
+    const T* grad = t.grad + p.offset;
+    if (plan.optimizer == xhat::SGD) {
+        sgd(plan, learning_rate, p.size, theta, grad, slot0);
+        return;
+    }
+    const T* decay = static_cast<const T*>(t.task->decay);
+    adam(plan, learning_rate, correct1, correct2, p.size, theta, grad, slot0,
+         static_cast<T*>(t.task->slot1) + p.offset, decay ? decay + p.offset : nullptr);
+}
+
+// Runs f(r0, r1, block) over this thread's share of the blocks of n rows.
+template <class F> inline void share_rows(Index n, int thread, int threads, F f) {
+    const Index blocks = (n + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    for (Index b = blocks * thread / threads; b < blocks * (thread + 1) / threads; b++) {
+        const Index r0 = b * BLOCK_ROWS, r1 = r0 + BLOCK_ROWS;
+        f(r0, r1 < n ? r1 : n, b);
+    }
+}
+
+template <class T> struct Chunk {
+    Index batch_first, batch_rows, first, rows;  // positions in the order
+    bool last;
+};
+
+template <class T>
+void gather_block(Trainer<T>& t, const Chunk<T>& c, Index r0, Index r1) {
+    const Task& task = *t.task;
+    const Index first = c.first + r0;
+    gather(t.net, task.rows, task.order, first, task.count, r0, r1, T(c.batch_rows), task.key,
+           task.first + std::uint64_t(first));
+}
+
+// The batch mean of the code, before anything that needs it (equation 31).
+template <class T> void mean_activity(Trainer<T>& t, const Chunk<T>& batch, int thread) {
+    Net<T>& net = t.net;
+    const Plan& plan = *net.plan;
+    const Index k = plan.node[plan.code].width, ld = net.ld[plan.code];
+    const int threads = t.barrier.threads;
+    double sum = 0;
+    if (thread == 0) std::memset(t.rho, 0, sizeof(double) * std::size_t(k));
+    for (Index done = 0; done < batch.batch_rows; done += net.capacity) {
+        Chunk<T> c = batch;
+        c.first = batch.batch_first + done;
+        c.rows = batch.batch_rows - done < net.capacity ? batch.batch_rows - done : net.capacity;
+        share_rows(c.rows, thread, threads, [&](Index r0, Index r1, Index) {
+            gather_block(t, c, r0, r1);
+            for (Index v = 1; v <= plan.code; v++) forward_node(net, v, r0, r1);
+        });
+        wait_for_all(t.barrier);
+        if (thread == 0)
+            for (Index r = 0; r < c.rows; r++) {
+                sum += double(net.scale[r]);
+                for (Index j = 0; j < k; j++)
+                    t.rho[j] += double(net.scale[r]) * double(net.H[plan.code][r * ld + j]);
+            }
+        wait_for_all(t.barrier);
+    }
+    if (thread == 0) {
+        const double eps = sizeof(T) == 4 ? 0x1p-23 : 0x1p-52, rho = plan.kl_rho;
+        net.row_sum = T(sum);
+        t.kl = 0;
+        for (Index j = 0; j < k; j++) {
+            double q = t.rho[j] / sum;
+            q = q < eps ? eps : q > 1 - eps ? 1 - eps : q;
+            net.kl_slope[j] = T(plan.kl_weight * ((1 - rho) / (1 - q) - rho / q));
+            t.kl += plan.kl_weight * (rho * __builtin_log(rho / q) +
+                                      (1 - rho) * __builtin_log((1 - rho) / (1 - q)));
+        }
+    }
+    wait_for_all(t.barrier);
+}
+
+// One batch: loss, gradient and, unless only the gradient is wanted, the optimiser's step.
+// Returns J, the same on every thread.
+template <class T> double step(Trainer<T>& t, Index i, int thread) {
+    Net<T>& net = t.net;
+    const Plan& plan = *net.plan;
+    Task& task = *t.task;
+    const int threads = t.barrier.threads;
+    const Index start = i * task.batch_size;
+    const Index n = task.count - start < task.batch_size ? task.count - start : task.batch_size;
+    const Index p0 = first_piece(t, thread), p1 = first_piece(t, thread + 1);
+    const bool optimises = plan.optimizer != xhat::GRADIENT_ONLY;
+    const double taken = double(task.step + i + 1);
+    const double correct1 = 1 - __builtin_pow(plan.beta1, taken);
+    const double correct2 = 1 - __builtin_pow(plan.beta2, taken);
+    double J = 0;
+    Chunk<T> c{start, n, start, 0, false};
+    if (plan.kl_weight != 0) mean_activity(t, c, thread);
+    for (Index done = 0; done < n; done += net.capacity) {
+        c.first = start + done;
+        c.rows = n - done < net.capacity ? n - done : net.capacity;
+        c.last = done + c.rows == n;
+        const bool encoded = plan.kl_weight != 0 && c.rows == n;
+        share_rows(c.rows, thread, threads, [&](Index r0, Index r1, Index block) {
+            if (!encoded) gather_block(t, c, r0, r1);
+            for (Index v = encoded ? plan.code + 1 : 1; v < plan.nodes; v++)
+                forward_node(net, v, r0, r1);
+            double partial = heads<T, true>(net, r0, r1);
+            partial += backward_rows(net, r0, r1);
+            t.partial_J[done / BLOCK_ROWS + block] = partial;
+        });
+        wait_for_all(t.barrier);
+        if (c.last) {
+            for (Index b = 0; b < (n + BLOCK_ROWS - 1) / BLOCK_ROWS; b++) J += t.partial_J[b];
+            double squares = 0;
+            for (Index p = 0; p < t.pieces; p++) squares += t.partial_l2[p];
+            J += plan.l2 * squares + (plan.kl_weight != 0 ? t.kl : 0);
+            if (optimises && !(J - J == 0)) return J;  // not finite: no step
+        }
+        if (threads > 1 && c.last && plan.l2 != 0) wait_for_all(t.barrier);  // partial_l2 is read
+        for (Index p = p0; p < p1; p++) {
+            const Piece& piece = t.piece[p];
+            if (piece.matrix < 0) bias_gradient(net, piece.node, c.rows, done > 0, t.grad);
+            else matrix_gradient(net, piece.matrix, piece.i0, piece.i1, c.rows, done > 0, t.grad);
+            add_penalties(t, piece, c.rows, c.last);
+            if (!c.last || !optimises) continue;
+            optimise(t, piece, task.learning_rates[i], correct1, correct2);
+            t.partial_l2[p] = refresh(net, static_cast<const T*>(task.theta), piece.matrix,
+                                      piece.node, piece.i0, piece.i1);
+        }
+        wait_for_all(t.barrier);
+    }
+    return J;
+}
+
+template <class T> void train_thread(void* context, int thread) {
+    Trainer<T>& t = *static_cast<Trainer<T>*>(context);
+    const Index p0 = first_piece(t, thread), p1 = first_piece(t, thread + 1);
+    for (Index p = p0; p < p1; p++) {
+        const Piece& piece = t.piece[p];
+        t.partial_l2[p] = refresh(t.net, static_cast<const T*>(t.task->theta), piece.matrix,
+                                  piece.node, piece.i0, piece.i1);
+    }
+    wait_for_all(t.barrier);
+    for (Index i = 0; i < t.task->batches; i++) {
+        const double J = step(t, i, thread);
+        const bool finite = J - J == 0;
+        if (thread == 0) {
+            t.task->losses[i] = J;
+            t.task->done = i + 1;
+        }
+        if (!finite && t.net.plan->optimizer != xhat::GRADIENT_ONLY) return;
+    }
+}
+
+inline char* zeroed(std::size_t bytes, char** raw) {
+    *raw = static_cast<char*>(std::calloc(bytes + 64, 1));
+    return *raw ? *raw + (64 - reinterpret_cast<std::uintptr_t>(*raw) % 64) : nullptr;
+}
+
+// Returns 0, or 1 when memory is short.
+template <class T> int train(const Plan& plan, Task& task) {
+    const Index batch = task.batch_size < task.count ? task.batch_size : task.count;
+    const Index capacity = batch < CHUNK_ROWS ? batch : CHUNK_ROWS;
+    Trainer<T> t{};
+    Arena arena{nullptr, 0};
+    char* raw = nullptr;
+    for (int pass = 0; pass < 2; pass++) {
+        take_net(arena, t.net, plan, capacity, true, task.rows.mask != nullptr);
+        t.pieces = cut_pieces(plan, nullptr);
+        t.piece = arena.take<Piece>(t.pieces);
+        t.partial_J = arena.take<double>(batch / BLOCK_ROWS + 1);
+        t.partial_l2 = arena.take<double>(t.pieces);
+        t.rho = arena.take<double>(plan.node[plan.code].width);
+        t.grad = task.grad ? static_cast<T*>(task.grad) : arena.take<T>(plan.size);
+        if (pass == 0) arena = {zeroed(arena.used, &raw), 0};
+        if (!arena.base) return 1;
+    }
+    cut_pieces(plan, t.piece);
+    t.task = &task;
+    t.barrier = {task.threads, 0, 0};
+    task.done = 0;
+    xhat::run_threads(task.threads, train_thread<T>, &t);
+    std::free(raw);
+    return 0;
+}
+
+}  // namespace XHAT_ISA

@@ -39,14 +39,22 @@ class Activation:
     derivative: Callable[[Matrix, Matrix], Matrix]
     second: Callable[[Matrix, Matrix], Matrix]
 
+    def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
+        return activation_named, (self.name,)  # functions do not pickle, names do
+
+
+def activation_named(name: str) -> Activation:
+    """Return the activation users call ``name``."""
+    return ACTIVATIONS[name]
+
 
 def _silu_derivative(A: Matrix, H: Matrix) -> Matrix:
-    s = expit(A)
+    s: Matrix = expit(A)
     return s + H * (1 - s)
 
 
 def _silu_second(A: Matrix, _H: Matrix) -> Matrix:
-    s = expit(A)
+    s: Matrix = expit(A)
     return s * (1 - s) * (2 + A * (1 - 2 * s))
 
 

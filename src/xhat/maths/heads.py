@@ -183,10 +183,15 @@ def output_grad(head: Head, A_hat: Matrix, X: Matrix) -> Matrix:
     """Return ``dL/dx_hat``, the factor dL/dh2 of the chain, in the textbook form.
 
     ``2 (x_hat - x)`` for squared error, ``-x / x_hat + (1 - x) / (1 - x_hat)`` for cross-entropy
-    (infinite where x_hat is exactly 0 or 1: the reason why training uses the simplified product).
+    (infinite where x_hat is exactly 0 or 1 and x is not: the reason why training uses the
+    simplified product).
     """
     X_hat = head.predict(A_hat)
     if isinstance(head, SquaredError):
         return 2 * (X_hat - X)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return -X / X_hat + (1 - X) / (1 - X_hat)
+    one: Matrix = np.zeros_like(X_hat)  # x / x_hat, and 0 where x is 0, whatever x_hat
+    zero: Matrix = np.zeros_like(X_hat)
+    with np.errstate(divide="ignore"):
+        np.divide(X, X_hat, out=one, where=X > 0)
+        np.divide(1 - X, 1 - X_hat, out=zero, where=X < 1)
+    return zero - one

@@ -4,7 +4,8 @@ Knows: the forward pass and the weights. Must not know: the loss, optimisers, da
 
 Each penalty adds its gradient where it enters the network: to the parameters, to the code
 (``extra.dH``) or to the pre-activation of an encoder layer (``extra.dA``); the objective's one
-backward pass carries it on (docs/maths.md, equations 29 to 36).
+backward pass carries it on (docs/maths.md, equations 29 to 36). Strengths pass through ``float``,
+because a NumPy float64 scalar (out of np.logspace, say) would widen float32 arrays.
 """
 
 from __future__ import annotations
@@ -64,11 +65,11 @@ class L2:
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
         """Add ``2 weight W`` to each dW."""
-        value = 0.0
+        value, weight = 0.0, float(self.weight)
         for name, W in views.items():
             if name.startswith("W"):
-                value += self.weight * float(np.vdot(W, W))
-                extra.grad[name][...] += 2 * self.weight * W
+                value += weight * float(np.vdot(W, W))
+                extra.grad[name][...] += 2 * weight * W
         return value
 
 
@@ -87,9 +88,9 @@ class L1Code:
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
         """Add ``weight sign(h)`` to dH (0 at h = 0)."""
-        H = enc.H[-1]
-        extra.dH = extra.dH + self.weight * row[:, None] * np.sign(H)
-        return self.weight * float(row @ np.abs(H).sum(axis=1))
+        H, weight = enc.H[-1], float(self.weight)
+        extra.dH = extra.dH + weight * row[:, None] * np.sign(H)
+        return weight * float(row @ np.abs(H).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ class KLSparsity:
         # A unit saturated to the last bit would divide by 0; eps keeps value and slope finite.
         eps = np.finfo(enc.H[-1].dtype).eps
         rho_hat = np.clip(mean_row @ enc.H[-1], eps, 1 - eps)
-        slope = -self.rho / rho_hat + (1 - self.rho) / (1 - rho_hat)
-        extra.dH = extra.dH + self.weight * mean_row[:, None] * slope
-        kl = self.rho * np.log(self.rho / rho_hat)
-        kl += (1 - self.rho) * np.log((1 - self.rho) / (1 - rho_hat))
-        return self.weight * float(kl.sum())
+        rho, weight = float(self.rho), float(self.weight)
+        slope = -rho / rho_hat + (1 - rho) / (1 - rho_hat)
+        extra.dH = extra.dH + weight * mean_row[:, None] * slope
+        kl = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
+        return weight * float(kl.sum())
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Contractive:
         dW, _ = extra.grad.encoder(0)
         slope = g.derivative(A, H)
         norms = (W * W).sum(axis=1)  # ||W_j||**2
-        weighted = self.weight * row[:, None] * slope  # (33)
+        weighted = float(self.weight) * row[:, None] * slope  # (33)
         _add_dA(extra, 0, 2 * weighted * g.second(A, H) * norms)  # (34)
         dW += 2 * (weighted * slope).sum(axis=0)[:, None] * W  # (35)
         return float(((weighted * slope) @ norms).sum())
@@ -193,8 +194,8 @@ class Contractive:
             slopes.append(g.derivative(enc.A[layer], enc.H[layer]))
             U.append(u)
             J.append(slopes[-1][:, :, None] * u)
-        value = self.weight * float(row @ (J[-1] * J[-1]).sum(axis=(1, 2)))
-        dJ = 2 * self.weight * row[:, None, None] * J[-1]
+        value = float(self.weight) * float(row @ (J[-1] * J[-1]).sum(axis=(1, 2)))
+        dJ = 2 * float(self.weight) * row[:, None, None] * J[-1]
         for layer in reversed(range(net.depth)):  # (36)
             g = net.encoder_activations[layer]
             _add_dA(extra, layer, g.second(enc.A[layer], enc.H[layer]) * (dJ * U[layer]).sum(2))

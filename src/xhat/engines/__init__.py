@@ -1,18 +1,31 @@
-"""How a run of batches is computed. Every engine passes the same tests as the reference."""
+"""How a run of batches is computed. Every engine passes the same tests as the reference.
+
+Knows: which engines this installation has, and how one is chosen. Must not know: estimators.
+"""
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 
 from xhat.engines.base import Engine, Optimizer
 from xhat.engines.reference import ReferenceEngine
 from xhat.maths.objective import Objective
 
+#: What to do where the compiled engine is absent; shown by the warning and `xhat info --engines`.
+REMEDY = "install a C++17 compiler and run: pip install --force-reinstall --no-binary xhat xhat"
+
 
 @cache
-def available() -> dict[str, Engine]:
-    """Return the engines of this installation by name."""
-    return {"reference": ReferenceEngine()}
+def available() -> dict[str, Engine | str]:
+    """Return the engines by name; in the place of one that is absent stands the reason.
+
+    Examples
+    --------
+    >>> sorted(available())
+    ['compiled', 'reference']
+    """
+    return {"compiled": _compiled(), "reference": ReferenceEngine()}
 
 
 def choose(name: str, objective: Objective, optimizer: Optimizer | None) -> tuple[Engine, str]:
@@ -21,6 +34,7 @@ def choose(name: str, objective: Objective, optimizer: Optimizer | None) -> tupl
     Parameters
     ----------
     name : {"auto", "compiled", "reference"}
+        "auto" takes the compiled engine where it is installed and able, else the reference.
     objective : Objective
     optimizer : Optimizer or None
         None where the optimiser runs outside the engine (L-BFGS).
@@ -31,8 +45,37 @@ def choose(name: str, objective: Objective, optimizer: Optimizer | None) -> tupl
         If the engine named is not there or cannot train the objective.
     """
     engines = available()
-    if name == "auto":
-        return engines["reference"], "the reference engine (NumPy)"
-    if name not in engines:
-        raise ValueError(f"engine={name!r} is not available here; choose from {sorted(engines)}")
-    return engines[name], "as asked"
+    if name not in ("auto", *engines):
+        raise ValueError(f"engine={name!r} is unknown; choose from {['auto', *sorted(engines)]}")
+    if name != "auto":
+        engine = engines[name]
+        problem = engine if isinstance(engine, str) else engine.refuses(objective, optimizer)
+        if problem is not None or isinstance(engine, str):
+            raise ValueError(f"engine={name!r} cannot be used: {problem}; engine='auto' can")
+        return engine, "as asked"
+    compiled, reference = engines["compiled"], engines["reference"]
+    assert not isinstance(reference, str)
+    if isinstance(compiled, str):
+        _warn_once(compiled)
+        return reference, f"the compiled engine is absent: {compiled}"
+    refusal = compiled.refuses(objective, optimizer)
+    if refusal is not None:
+        return reference, f"the compiled engine refuses: {refusal}"
+    return compiled, f"C++ kernels, {compiled.describe()}"
+
+
+def _compiled() -> Engine | str:
+    try:
+        from xhat.engines.compiled.engine import CompiledEngine  # noqa: PLC0415 - may be absent
+    except ImportError as error:
+        return f"its extension cannot be imported ({error})"
+    return CompiledEngine()
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"xhat runs on its slow reference engine: the compiled one is absent, {reason}. {REMEDY}",
+        RuntimeWarning,
+        stacklevel=3,
+    )

@@ -85,8 +85,14 @@ class Engine(Protocol):
     def name(self) -> str:
         """The name users give and see."""
 
-    def refuses(self, objective: Objective, optimizer: Optimizer) -> str | None:
-        """Return why this engine cannot train the objective, or None; asked before training."""
+    def describe(self) -> str:
+        """Return what it runs on: the instruction set or library, the number of threads."""
+
+    def refuses(self, objective: Objective, optimizer: Optimizer | None) -> str | None:
+        """Return why this engine cannot train the objective, or None; asked before training.
+
+        The optimiser is None where it runs outside the engine (L-BFGS).
+        """
 
     def run(
         self,

@@ -26,7 +26,11 @@ class ReferenceEngine:
     def __init__(self) -> None:
         self._threads = ThreadpoolController()
 
-    def refuses(self, objective: Objective, optimizer: Optimizer) -> str | None:
+    def describe(self) -> str:
+        """Return what it runs on."""
+        return "NumPy, 1 thread"
+
+    def refuses(self, objective: Objective, optimizer: Optimizer | None) -> str | None:
         """Nothing is refused."""
         return None
 

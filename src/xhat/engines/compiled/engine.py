@@ -43,10 +43,10 @@ class CompiledEngine:
 
     name = "compiled"
 
-    def refuses(self, objective: Objective, optimizer: Optimizer) -> str | None:
+    def refuses(self, objective: Objective, optimizer: Optimizer | None) -> str | None:
         """Return what the kernels do not know, in words, or None."""
         kind = _full_name(optimizer)
-        if kind not in _OPTIMIZERS and kind != "xhat.train.optimizers.LBFGS":
+        if optimizer is not None and kind not in _OPTIMIZERS:
             return f"it knows Adam and SGD, not {kind}"
         return _refuses_objective(objective)
 
@@ -56,7 +56,11 @@ class CompiledEngine:
         return f"{_kernels.instruction_set()}, {threads} thread{'s' if threads > 1 else ''}"
 
     def run(
-        self, objective: Objective, optimizer: Optimizer, theta: Vector, state: OptimizerState,
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        theta: Vector,
+        state: OptimizerState,
         run: Run,
     ) -> npt.NDArray[np.float64]:
         """Take one step per batch (see Engine.run)."""
@@ -69,9 +73,18 @@ class CompiledEngine:
         slots = [state.slots[name] for name in ("mu", "nu", "v") if name in state.slots]
         losses = np.empty(len(run.learning_rates))
         done = plan.run(
-            theta, *_rows(run.data, theta), np.ascontiguousarray(run.order, np.int64),
-            run.batch_size, run.learning_rates, run.key % 2**64, run.first, state.step,
-            slots[0], slots[1] if len(slots) > 1 else None, state.decay, losses,
+            theta,
+            *_rows(run.data, theta),
+            np.ascontiguousarray(run.order, np.int64),
+            run.batch_size,
+            run.learning_rates,
+            run.key % 2**64,
+            run.first,
+            state.step,
+            slots[0],
+            slots[1] if len(slots) > 1 else None,
+            state.decay,
+            losses,
             _threads(objective.net, min(run.batch_size, len(run.order))),
         )
         finite = bool(done) and bool(np.isfinite(losses[done - 1]))
@@ -147,9 +160,7 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
         for width, bias, code in zip(widths[1:], biases, codes, strict=True)
     ]
     names = [name for name, shape in net.shapes.items() if len(shape) == 2]
-    matrices = [
-        (net.offsets[name], *net.shapes[name], int(name.startswith("W"))) for name in names
-    ]
+    matrices = [(net.offsets[name], *net.shapes[name], int(name.startswith("W"))) for name in names]
     edges = [(names.index(W), v, v + 1, 0) for v, (W, _) in enumerate(net.encoder_names)]
     for v, (W_star, _) in enumerate(net.decoder_names):
         mirror = net.encoder_names[k - 1 - v][0] if net.tied else W_star

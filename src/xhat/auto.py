@@ -16,7 +16,7 @@ TINY = 50
 
 
 def code_size(d: int, rank: int) -> tuple[int, str]:
-    """A third of the columns, at least 1, at most 64 and the rank of a small table.
+    """Return a third of the columns, from 1 to 64 and the rank of a small table.
 
     >>> code_size(30, rank=30)
     (10, 'a third of 30 columns')
@@ -27,12 +27,16 @@ def code_size(d: int, rank: int) -> tuple[int, str]:
     return k, f"a third of {d} columns" if k < 64 else "at most 64 units"
 
 
-def hidden_widths(n: int, d: int) -> tuple[tuple[int, ...], str]:
+def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:
     """No layer for tiny tables (PCA), else one whose width grows with the rows.
+
+    Beside an overcomplete code (``copying``) layers would only help it to copy.
 
     >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
     ((), (64,), (128,))
     """
+    if copying:
+        return (), "the code is overcomplete"
     if n < TINY:
         return (), f"{n} training rows are too few for a hidden layer: PCA"
     width = 32 if n < 300 else 64 if n < SMALL else 128
@@ -48,15 +52,22 @@ def activations(hidden: tuple[int, ...], *, pca: bool) -> tuple[tuple[str, str],
     return ("sigmoid", "sigmoid"), "the textbook form"
 
 
-def batch_size(n: int) -> tuple[int, str]:
-    """All rows up to SMALL, then 128, then 256 from 20,000 rows on."""
-    if n <= SMALL:
-        return n, "full batch (small table)"
+def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[bool, str]:
+    """Yes beside hidden layers with a linear, undercomplete code."""
+    if hidden and k < d and code == "identity":
+        return True, "starts at PCA"
+    return False, "no start at PCA without hidden layers and a linear code smaller than the row"
+
+
+def batch_size(n: int, *, exact: bool) -> tuple[int, str]:
+    """All rows where training is exact (see SMALL), else 128, and 256 from 20,000 rows on."""
+    if exact:
+        return n, "full batch"
     return (128 if n < 20_000 else 256), f"{n} training rows"
 
 
 def epochs(n: int, size: int, optimizer: str) -> tuple[int, str]:
-    """About 8,000 steps, between 20 and 200 epochs; full batch: one step an epoch, 1,500 of them."""
+    """About 8,000 steps in 20 to 200 epochs; full batch: 1,500 epochs of one step."""
     if optimizer == "lbfgs":
         return 1000, "iterations of L-BFGS at most"
     if size >= n:

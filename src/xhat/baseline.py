@@ -34,7 +34,7 @@ DECODER_ROWS = 10_000
 
 @dataclass(frozen=True)
 class PCA:
-    """Weighted PCA of encoded rows: mean (d,), components (k, d), variances (k,), total variance."""
+    """Weighted PCA of encoded rows: mean (d,), components (k, d), variances (k,), their total."""
 
     mean: Floats
     components: Floats
@@ -86,7 +86,9 @@ def _moments(rows: Rows) -> tuple[Floats, Floats]:
         first += w @ Z
         gram += (Z * w[:, None]).T @ Z
         total += float(w.sum())
-    assert shift is not None and first is not None and gram is not None
+    assert shift is not None
+    assert first is not None
+    assert gram is not None
     offset = first / total
     return shift + offset, gram / total - np.outer(offset, offset)
 

@@ -31,11 +31,13 @@ from xhat.maths.penalties import Penalty
 from xhat.maths.types import Matrix, Vector
 from xhat.progress import Progress
 from xhat.requests import build_request
+from xhat.settings import Request
+from xhat.sources import Source, merge_rows
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
-from xhat.verdict import Comparison
-from xhat.weights import merge_rows, weighted_quantile
+from xhat.verdict import Comparison, compare
+from xhat.weights import weighted_quantile
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +46,7 @@ class Autoencoder(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     OutlierMixin,
-    BaseEstimator,  # type: ignore[misc]
+    BaseEstimator,
 ):
     """Autoencoder ``h = g(W x + b)``, ``x_hat = f(W* h + c)`` for a table or a matrix.
 
@@ -223,16 +225,15 @@ class Autoencoder(
             If the loss stops being finite.
         """
         request = build_request(self)
-        matrix, container = self._validate(X, reset=True)
+        matrix, _ = self._validate(X, reset=True)
         names = self._names()
         weight = self._weights(sample_weight, matrix)
-        source = fitting.Source(matrix, names, weight, is_lazy(X) or is_lazy(matrix))
+        source = Source(matrix, names, weight, is_lazy(X) or is_lazy(matrix))
         source = merge_rows(source)
         validation = None
         if X_val is not None:
-            validation = fitting.Source(self._validate(X_val, reset=False)[0], names)
-        random = check_random_state(self.random_state)
-        rng = np.random.default_rng(random.randint(2**31, size=4))
+            validation = Source(self._validate(X_val, reset=False)[0], names)
+        rng = self._generator()
         progress = Progress(self.verbose)
         self._fit = fitting.fit(request, source, validation, rng, progress)
         self._settle()
@@ -259,13 +260,13 @@ class Autoencoder(
         self
         """
         first = not hasattr(self, "_fit")
+        request = build_request(self)
         matrix, _ = self._validate(X, reset=first)
-        source = fitting.Source(matrix, self._names(), None, is_lazy(X) or is_lazy(matrix))
+        source = Source(matrix, self._names(), None, is_lazy(X) or is_lazy(matrix))
+        rng = self._generator()
         if first:
-            random = check_random_state(self.random_state)
-            rng = np.random.default_rng(random.randint(2**31, size=4))
-            self._fit = incremental.begin(build_request(self), source, rng)
-        incremental.advance(self._fit, build_request(self), source)
+            self._fit = incremental.begin(request, source, rng)
+        incremental.advance(self._fit, request, source, rng)
         self._settle()
         self._set_offset(matrix, None)
         return self
@@ -354,8 +355,9 @@ class Autoencoder(
             raise ParameterError(f"false_alarm_rate={false_alarm_rate!r} must lie in (0, 1)")
         if len(scores) * false_alarm_rate < 1:
             raise ParameterError(
-                f"false_alarm_rate={false_alarm_rate:g} needs at least {int(np.ceil(1 / false_alarm_rate))} "
-                f"held-out rows, there are {len(scores)}; raise the rate or validation_fraction"
+                f"false_alarm_rate={false_alarm_rate:g} needs at least "
+                f"{int(np.ceil(1 / false_alarm_rate))} held-out rows, there are {len(scores)}; "
+                "raise the rate or validation_fraction"
             )
         return float(np.quantile(scores, 1 - false_alarm_rate))
 
@@ -381,10 +383,10 @@ class Autoencoder(
                 )
             return self._fit.verdict
         matrix, _ = self._validate(X, reset=False)
-        source = fitting.Source(matrix, self._names(), None, is_lazy(matrix))
+        source = Source(matrix, self._names(), None, is_lazy(matrix))
         is_pca = self._fit.verdict.is_pca if self._fit.verdict else False
         index = np.arange(source.n)
-        return fitting.compare(
+        return compare(
             self._fit.model, self._fit.baseline, source, index, "rows given", is_pca=is_pca
         )
 
@@ -414,6 +416,10 @@ class Autoencoder(
 
     # -- after a fit ------------------------------------------------------------------------------
 
+    def _generator(self) -> np.random.Generator:
+        random = check_random_state(self.random_state)
+        return np.random.default_rng(random.randint(2**31, size=4))
+
     def _settle(self) -> None:
         """Publish what was fitted under the names users know."""
         fit = self._fit
@@ -422,7 +428,7 @@ class Autoencoder(
         self.heads_: dict[str, Kind] = {c.name: c.kind for c in fit.model.schema.columns}
         self.choices_ = fit.choices
         self.history_ = fit.history
-        self.loss_curve_ = fit.history["loss"]
+        self.loss_curve_ = fit.history.get("loss", [])
         self.n_iter_ = max(1, fit.epochs)
         self.best_iter_ = fit.best_epoch
         self.verdict_ = fit.verdict
@@ -434,8 +440,8 @@ class Autoencoder(
                 setattr(self, name, optional[name])
 
     def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
-        # 5 %: a quantile, so that both labels occur whatever the scale of the score (IsolationForest's
-        # fixed cut would not); documented, and changed with contamination.
+        # 5 %: a quantile, so that both labels occur whatever the scale of the score; a fixed cut
+        # would not do that.
         share = 0.05 if self.contamination == "auto" else float(self.contamination)
         self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
 
@@ -443,7 +449,7 @@ class Autoencoder(
         scores: Floats = self._fit.model.nats(matrix).sum(axis=1)
         return scores
 
-    def _warn_if_copying(self, request: fitting.Request) -> None:
+    def _warn_if_copying(self, request: Request) -> None:
         lesson.warn_if_copying(self._fit, request)
 
     # -- validation ------------------------------------------------------------------------------

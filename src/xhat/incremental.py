@@ -7,49 +7,58 @@ from dataclasses import replace
 import numpy as np
 
 from xhat.errors import ParameterError
-from xhat.fitting import Fit, Request, Source, prepare
+from xhat.fitting import Fit, prepare
+from xhat.maths.objective import Objective
 from xhat.model import residual_spread
-from xhat.train.loop import Plan, train
+from xhat.settings import Request
+from xhat.sources import Source, split_rows
+from xhat.train.loop import LoopState, Plan, train
+from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS
 from xhat.train.schedules import Constant
 
 #: Rows per step where "auto" cannot know how many rows will come.
 BATCH = 128
 #: Adam's usual rate; a schedule would need to know the number of calls.
-RATE = 1e-3
+RATE = Constant(1e-3)
 
 
 def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
     """Return a model at its start (PCA of the first rows, where there is a linear path)."""
+    request = replace(request, validation_fraction=0.0, batch_size=request.batch_size or BATCH)
+    ready = prepare(request, source, source, split_rows(source.n, 0.0, rng))
+    return Fit(ready.model(ready.start(rng)), ready.baseline, ready.choices.said)
+
+
+def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator) -> None:
+    """Train one epoch on the rows; a fitted or loaded model goes on from its parameters."""
     if isinstance(request.optimizer, LBFGS):
         raise ParameterError(
             "partial_fit takes steps on parts of the data: use optimizer='adam' or 'sgd'"
         )
-    fit = prepare(replace(request, validation_fraction=0.0, stop=False), source, rng)
-    return fit
-
-
-def advance(fit: Fit, request: Request, source: Source) -> None:
-    """Train one epoch on the rows of ``source``, in place."""
-    model, state = fit.model, fit.state
-    assert state is not None and fit.objective is not None
-    rows = source.rows(model.schema, np.arange(source.n), model.theta.dtype)
-    size = request.batch_size or BATCH
-    epoch = state.epoch
+    model = fit.model
+    if fit.state is None:
+        theta = model.theta.copy()
+        optimizer = request.optimizer.init(model.net, theta)
+        fit.state = LoopState(theta, optimizer, rng, Monitor(None, theta.copy()), fit.epochs)
+    schema, dtype = model.schema, fit.state.theta.dtype
+    low, high = schema.low.astype(dtype), schema.high.astype(dtype)
+    objective = Objective(model.net, request.penalties, request.corruption, low, high)
+    source.check(schema, source.everything)
+    rows = source.rows(schema, source.everything, dtype)
     plan = Plan(
         model.engine,
-        fit.objective,
+        objective,
         request.optimizer,
-        request.schedule or Constant(RATE),  # type: ignore[arg-type]
+        request.schedule or RATE,
         rows,
         None,
-        size,
-        epoch + 1,
-        lambda j: model.schema.columns[j].name,
+        request.batch_size or BATCH,
+        fit.state.epoch + 1,
+        lambda j: schema.columns[j].name,
     )
-    train(plan, state, lambda _: None)
-    model.theta = state.theta
-    model.residual = residual_spread(model, source.X, None)
-    model.forget_casts()
-    fit.epochs = fit.best_epoch = state.epoch
-    fit.choices["batch_size"] = f"{size} ({'as asked' if request.batch_size else 'partial_fit'})"
+    train(plan, fit.state, lambda _: None)
+    fit.model = replace(model, theta=fit.state.theta.copy())
+    fit.model.residual = residual_spread(fit.model, source.X, None)
+    fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
+    fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch

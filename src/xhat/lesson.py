@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xhat.fitting import Fit, Request
+from xhat.data.batches import dense
+from xhat.fitting import Fit
 from xhat.maths import heads
 from xhat.maths.objective import Batch, Objective, decode, encode, loss_and_grad
 from xhat.maths.params import Views
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model
+from xhat.settings import Request
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +56,7 @@ def _indent(value: Floats) -> str:
 def trace(model: Model, x: Matrix) -> Trace:
     """Return the trace of one raw row x, shape (1, d)."""
     assert x.shape[0] == 1, x.shape
-    model.schema.check(x)
+    model.schema.check(x, np.zeros(1, dtype=np.intp))
     net, theta = model.net, model.parameters(np.float64)
     views = Views(net, theta)
     Z = model.schema.encode(x.astype(np.float64))
@@ -73,7 +75,7 @@ def trace(model: Model, x: Matrix) -> Trace:
     q["loss"] = np.asarray(loss)
     if net.depth == 1:
         q.update(_chain(model, views, Z, enc.A[0], enc.H[0], dec.A_hat))
-    q.update({f"dL/d{name}": view.copy() for name, view in Views(net, grad).items()})
+    q.update({f"dL/d{name}": np.array(view, np.float64) for name, view in Views(net, grad).items()})
     return Trace({name: np.asarray(value, dtype=np.float64) for name, value in q.items()})
 
 
@@ -116,8 +118,7 @@ def check_gradients(
     along u, in float64.
     """
     net = model.net
-    X = np.asarray(X[:64].toarray() if hasattr(X, "toarray") else X[:64], dtype=np.float64)
-    batch = Batch(model.schema.encode(X))
+    batch = Batch(model.schema.encode(dense(X[:64]).astype(np.float64)))
     penalties = tuple(p for p in request.penalties if p.needs(net) is None)
     objective = Objective(net, penalties)
     theta = model.parameters(np.float64)

@@ -45,18 +45,14 @@ class Model:
     theta: Vector
     residual: Floats
     engine: Engine
-    _cast: dict[np.dtype[np.floating], Vector] = field(default_factory=dict, repr=False)
+    _cast: dict[str, Vector] = field(default_factory=dict, repr=False, init=False)
 
     def parameters(self, dtype: npt.DTypeLike) -> Vector:
         """Return theta in the dtype of the work at hand."""
-        key = np.dtype(dtype)
+        key = np.dtype(dtype).name
         if key not in self._cast:
-            self._cast[key] = self.theta.astype(key)
+            self._cast[key] = self.theta.astype(dtype)
         return self._cast[key]
-
-    def forget_casts(self) -> None:
-        """Drop cached copies of theta; called whenever theta changes."""
-        self._cast.clear()
 
     def views(self) -> Views:
         """Return the named parameters."""
@@ -118,7 +114,7 @@ class Model:
         n = X.shape[0]  # type: ignore[attr-defined]
         for start in range(0, n, TILE):
             rows = dense(X[start : start + TILE])  # type: ignore[index]
-            self.schema.check(rows, start)
+            self.schema.check(rows, np.arange(start, start + len(rows)))
             yield self.schema.encode(rows)
 
 

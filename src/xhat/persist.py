@@ -279,12 +279,12 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     estimator._fit = Fit(  # noqa: SLF001
         Model(schema, net, tensors["theta"], tensors["residual"], engine),
         Baseline(base, tensors["baseline"], tensors["baseline_mean"]),
-        verdict,
-        header["history"],
-        header["choices"],
-        tensors["held_out_scores"],
-        int(header["epochs"]),
-        int(header["best_epoch"]),
+        choices=header["choices"],
+        verdict=verdict,
+        history=header["history"],
+        held_out_scores=tensors["held_out_scores"],
+        epochs=int(header["epochs"]),
+        best_epoch=int(header["best_epoch"]),
         identity_score=header["identity_score"],
     )
     estimator.n_features_in_ = d

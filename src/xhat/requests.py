@@ -14,10 +14,10 @@ import numpy as np
 from xhat.data.columns import Auto, Binary
 from xhat.data.columns import Real as RealHead
 from xhat.errors import ParameterError
-from xhat.fitting import Request
 from xhat.maths.activations import ACTIVATIONS
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
 from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
+from xhat.settings import Request
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
 from xhat.train.schedules import Constant, Cosine, OneCycle
@@ -87,7 +87,6 @@ def build_request(p: Parameters) -> Request:
         epochs=_count("max_iter", p.max_iter),
         validation_fraction=fraction,
         stopping=_stopping(p.stopping),
-        stop=fraction > 0 or p.stopping not in ("auto", None),
         engine=_engine(p.engine),
     )
 
@@ -134,8 +133,8 @@ def _activation(value: object, hidden: tuple[int, ...] | None) -> tuple[str, str
         and all(v in ACTIVATIONS for v in value)
     )
     _require(good, "activation", value, expected)
-    first, code = value  # type: ignore[misc]
-    return str(first), str(code)
+    pair: tuple[str, str] = (str(value[0]), str(value[1]))  # type: ignore[index]
+    return pair
 
 
 def _heads(value: Any) -> Any:

@@ -1,11 +1,23 @@
 """The verdict: mean, PCA and xhat on the same rows at the same code size, and one sentence.
 
-Knows: three losses and where they were taken. Must not know: how they were computed.
+Knows: a fitted model, its baseline, rows. Must not know: how they were fitted.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from xhat.baseline import Baseline, principal_angles
+from xhat.data.columns import Schema
+from xhat.maths import heads
+from xhat.maths.objective import Objective
+from xhat.maths.params import Network, Views
+from xhat.maths.types import Integers, Vector
+from xhat.model import Model
+from xhat.sources import Source
+from xhat.train.loop import mean_loss
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Return the loss of xhat divided by that of PCA (1 where both are 0)."""
+        """Return the loss of xhat divided by that of PCA (1 where both are equal)."""
         if self.pca == self.xhat:
             return 1.0
         return self.xhat / self.pca if self.pca > 0 else float("inf")
@@ -54,18 +66,17 @@ class Comparison:
         where = f"on {self.n_rows} {self.rows} at {self.n_components} units"
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
+        ratio = f"{self.ratio:.3g} times PCA's"
         if self.ratio > 1.005:
-            return f"PCA wins {where}: xhat's loss is {self.ratio:.2f} times PCA's; use PCA, or a deeper xhat."
+            return f"PCA wins {where}: xhat's loss is {ratio}; use PCA, or a deeper xhat."
         if self.ratio > 0.995:
-            return f"A draw {where}: xhat's loss is {self.ratio:.3f} times PCA's; PCA is enough."
-        return f"xhat wins {where}: its loss is {self.ratio:.2f} times PCA's."
+            return f"A draw {where}: xhat's loss is {ratio}; PCA is enough."
+        return f"xhat wins {where}: its loss is {ratio}."
 
     def __str__(self) -> str:
         lines = [f"loss per row ({self.unit})"]
-        lines += [
-            f"  {name:<5}{value:>12.4f}"
-            for name, value in (("mean", self.mean), ("PCA", self.pca), ("xhat", self.xhat))
-        ]
+        values = (("mean", self.mean), ("PCA", self.pca), ("xhat", self.xhat))
+        lines += [f"  {name:<5}{value:>12.4f}" for name, value in values]
         if self.angles is not None:
             lines.append(f"largest angle to PCA's span: {max(self.angles):.4f} rad")
         return "\n".join([*lines, self.sentence])
@@ -73,3 +84,65 @@ class Comparison:
     def to_dict(self) -> dict[str, object]:
         """Return the fields, the ratio and the sentence as plain values."""
         return {**asdict(self), "ratio": self.ratio, "sentence": self.sentence}
+
+
+def compare(
+    model: Model, baseline: Baseline, source: Source, index: Integers, rows: str, *, is_pca: bool
+) -> Comparison:
+    """Return the losses of mean, PCA and model on the same rows, in float64."""
+    encoded = source.rows(model.schema, index, np.float64)
+
+    def loss(net: Network, theta: Vector) -> float:
+        return mean_loss(model.engine, Objective(net), theta.astype(np.float64), encoded)
+
+    return Comparison(
+        mean=loss(baseline.net, baseline.theta_mean),
+        pca=loss(baseline.net, baseline.theta),
+        xhat=loss(model.net, model.theta),
+        n_components=model.net.k,
+        n_rows=len(index),
+        rows=rows,
+        unit=_unit(model.schema),
+        is_pca=is_pca,
+        angles=_angles(model, baseline),
+    )
+
+
+def _angles(model: Model, baseline: Baseline) -> list[float] | None:
+    """Return the principal angles for a linear squared-error model, else None."""
+    net = model.net
+    linear = net.depth == 1 and net.code_activation == "identity"
+    if not linear or any(block.head != heads.SquaredError("linear") for block in net.blocks):
+        return None
+    W_star, _ = model.views().decoder(0)
+    base = Views(baseline.net, baseline.theta)["W_star"]
+    angles = principal_angles(W_star.T.astype(np.float64), base.T.astype(np.float64))
+    return [float(angle) for angle in angles]
+
+
+def _unit(schema: Schema) -> str:
+    parts = []
+    if schema.squared.any():
+        scaled = (schema.spread[schema.squared] != 1).any()
+        parts.append("squared error of " + ("standardised columns" if scaled else "raw values"))
+    if not schema.squared.all():
+        parts.append("cross-entropy in nats")
+    return " + ".join(parts)
+
+
+def identity_score(model: Model, source: Source, index: Integers) -> float:
+    """Return how close the model is to copying: 1 = rebuilds anything, 0 = no better than the mean.
+
+    One minus the squared error divided by the mean's, on up to 1,000 training rows whose columns
+    were shuffled independently: a model that learnt how columns go together cannot rebuild such
+    rows, a copier can.
+    """
+    rng = np.random.default_rng(0)
+    Z = model.schema.encode(source.raw(index[:1000]).astype(np.float64))
+    mean = Z.mean(axis=0)
+    Z = np.column_stack([rng.permutation(column) for column in Z.T])
+    theta = model.parameters(np.float64)
+    H = model.engine.encode(model.net, theta, Z)
+    Z_hat = heads.predict(model.net.blocks, model.engine.decode(model.net, theta, H))
+    spread = float(((Z - mean) ** 2).sum())
+    return max(0.0, 1 - float(((Z_hat - Z) ** 2).sum()) / spread) if spread > 0 else 1.0

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from xhat.data.statistics import Statistics, Tiles, column_statistics
 from xhat.errors import DataError, ParameterError
 from xhat.maths.heads import RANGES, BinaryCrossEntropy, Block, Head, SquaredError
-from xhat.maths.types import Matrix, Vector
+from xhat.maths.types import Integers, Matrix
 
 Floats = npt.NDArray[np.float64]
 Scale = Literal["auto", "std", "robust"] | None
@@ -153,7 +153,7 @@ class Schema:
         """Columns with squared error (the others' loss is already in nats)."""
         return np.array([isinstance(column.kind, Real) for column in self.columns])
 
-    def encode(self, X: Matrix, dtype: npt.DTypeLike = None) -> Matrix:
+    def encode(self, X: Matrix, dtype: npt.DTypeLike | None = None) -> Matrix:
         """Return the encoded rows, C-contiguous, in ``dtype`` (the input's if None)."""
         Z = (X - self.center.astype(X.dtype)) / self.spread.astype(X.dtype)
         return np.ascontiguousarray(Z, dtype=dtype or X.dtype)
@@ -162,8 +162,10 @@ class Schema:
         """Return encoded values in raw units: the inverse of encode."""
         return Z * self.spread.astype(Z.dtype) + self.center.astype(Z.dtype)
 
-    def check(self, X: Matrix, first_row: int = 0) -> None:
+    def check(self, X: Matrix, index: Integers) -> None:
         """Refuse values that a column's output function can never produce.
+
+        ``index`` holds the row numbers of X, for the message.
 
         Raises
         ------
@@ -180,7 +182,7 @@ class Schema:
                 i, j = (int(v) for v in np.argwhere(outside)[0])
                 raise DataError(
                     _out_of_range(
-                        self.columns[block.start + j], first_row + i, float(part[i, j]), low, high
+                        self.columns[block.start + j], int(index[i]), float(part[i, j]), low, high
                     )
                 )
 

@@ -6,7 +6,7 @@ Knows: narwhals. Must not know: kinds of columns, models. Nothing is dropped or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -47,8 +47,8 @@ def frame_matrix(X: object) -> Matrix:
     DataError
         Naming the column that is not numeric and what to do with it.
     """
-    frame = nw.from_native(X, eager_only=True)
-    columns = [_column_values(frame[name]) for name in frame.columns]
+    frame = nw.from_native(cast("Any", X), eager_only=True)
+    columns = [_column_values(series) for series in frame.iter_columns()]
     if not columns:
         raise DataError("the table has no columns")
     single = all(values.dtype == np.float32 for values in columns)
@@ -150,7 +150,7 @@ class Container:
         """Return the matrix as the same kind of frame (with pandas' index), or as it is."""
         if self.native is None:
             return matrix
-        frame = nw.from_native(self.native, eager_only=True)
+        frame = nw.from_native(cast("Any", self.native), eager_only=True)
         new = nw.from_numpy(matrix, schema=names, backend=frame.implementation).to_native()
         if frame.implementation.is_pandas():
             new.index = self.native.index  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ class LoopState:
     """All that a fit in progress consists of; saving it whole makes an exact resume possible."""
 
     theta: Vector
-    optimizer: OptimizerState
+    optimizer: OptimizerState | None  # None: L-BFGS keeps its own
     rng: np.random.Generator
     monitor: Monitor
     epoch: int = 0
@@ -48,7 +48,7 @@ class Plan:
 
     engine: Engine
     objective: Objective
-    optimizer: Optimizer
+    optimizer: Optimizer | LBFGS
     schedule: Schedule
     rows: Rows
     held_out: Rows | None
@@ -58,7 +58,7 @@ class Plan:
 
 
 def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -> LoopState:
-    """Run epochs until the plan's end or early stopping; Ctrl-C ends it with what is best so far."""
+    """Run epochs to the plan's end or early stopping; Ctrl-C ends it with the best so far."""
     try:
         if state.epoch == 0 and not state.monitor.held_out:
             held_out = _held_out_loss(plan, state.theta)
@@ -113,6 +113,8 @@ def _run(
         data, order = plan.rows.take(index), np.arange(len(index))
     size = min(plan.batch_size, plan.rows.n)
     run = Run(data, order, size, rates, key, first)
+    assert not isinstance(plan.optimizer, LBFGS)
+    assert state.optimizer is not None
     return plan.engine.run(plan.objective, plan.optimizer, state.theta, state.optimizer, run)
 
 
@@ -160,12 +162,12 @@ def _refuse_divergence(
     )
 
 
-def train_lbfgs(
-    plan: Plan, method: LBFGS, state: LoopState, on_epoch: Callable[[LoopState], None]
-) -> LoopState:
+def train_lbfgs(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -> LoopState:
     """Minimise over all rows at once with scipy's L-BFGS-B; one iteration counts as an epoch."""
     batch = plan.rows.resident or plan.rows.take(np.arange(plan.rows.n))
     grad = np.empty_like(state.theta)
+    method = plan.optimizer
+    assert isinstance(method, LBFGS)
 
     def fun(theta: Vector) -> tuple[float, Vector]:
         J = plan.engine.loss_and_grad(plan.objective, theta, batch, grad)

@@ -1,15 +1,15 @@
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-_Floats = npt.NDArray[np.floating[Any]]
+_Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 MAX_LAYERS: int
 
 def instruction_set() -> str: ...
 def use_instruction_set(at_most: str) -> str: ...
-def evaluate(function: str, x: _Floats, y: _Floats, format: str) -> None: ...
+def evaluate(function: str, x: _Floats, y: _Floats, kind: str) -> None: ...
 
 class Plan:
     def __init__(
@@ -21,7 +21,7 @@ class Plan:
         numbers: dict[str, float],
         low: _Floats | None,
         high: _Floats | None,
-        format: str,
+        kind: str,
     ) -> None: ...
     def run(
         self,

@@ -99,7 +99,7 @@ def use_instruction_set(at_most: str) -> str:
     return instruction_set()
 
 
-cdef void* pointer(object array, object format, int64_t count, bint writable) except? NULL:
+cdef void* pointer(object array, object kinds, int64_t count, bint writable) except? NULL:
     """Return the address of a C-contiguous buffer of `count` items, or NULL for None."""
     if array is None:
         return NULL
@@ -110,15 +110,15 @@ cdef void* pointer(object array, object format, int64_t count, bint writable) ex
     cdef int64_t items = view.len // view.itemsize
     found = view.format.decode()
     PyBuffer_Release(&view)
-    if found not in format:
-        raise TypeError(f"buffer holds items of format {found!r}, expected one of {format!r}")
+    if found not in kinds:
+        raise TypeError(f"buffer holds items of format {found!r}, expected one of {kinds!r}")
     if items != count:
         raise ValueError(f"buffer holds {items} items, expected {count}")
     return address
 
 
-cdef int bytes_of(str format) except -1:
-    return {"f": 4, "d": 8}[format]
+cdef int bytes_of(str kind) except -1:
+    return {"f": 4, "d": 8}[kind]
 
 
 cdef class Plan:
@@ -134,7 +134,7 @@ cdef class Plan:
         The scalar fields of plan.hpp.
     low, high : array or None
         Training range of each column.
-    format : "f" or "d"
+    kind : "f" or "d"
         Type of every array.
     """
 
@@ -144,17 +144,17 @@ cdef class Plan:
     cdef vector[Matrix] matrix
     cdef vector[Block] block
     cdef object kept
-    cdef str format
+    cdef str kind
 
     def __init__(
         self, list nodes, list matrices, list edges, list blocks, dict numbers, object low,
-        object high, str format,
+        object high, str kind,
     ):
         cdef Node node
         cdef Matrix matrix
         cdef Edge edge
         cdef Block block
-        self.format = format
+        self.kind = kind
         self.kept = (low, high)
         self.plan.size = 0
         for node.width, node.bias, node.activation in nodes:
@@ -183,8 +183,8 @@ cdef class Plan:
         self.plan.contractive = numbers.get("contractive", 0.0)
         self.plan.corruption = numbers.get("corruption", 0)
         self.plan.strength = numbers.get("strength", 0.0)
-        self.plan.low = pointer(low, format, self.node[0].width, False)
-        self.plan.high = pointer(high, format, self.node[0].width, False)
+        self.plan.low = pointer(low, kind, self.node[0].width, False)
+        self.plan.high = pointer(high, kind, self.node[0].width, False)
         self.plan.optimizer = numbers.get("optimizer", 0)
         self.plan.beta1 = numbers.get("beta1", 0.0)
         self.plan.beta2 = numbers.get("beta2", 0.0)
@@ -196,16 +196,16 @@ cdef class Plan:
     cdef Task task(self, object theta, object X, object weight, object mask, bint writable) except *:
         cdef Task task
         cdef int64_t n = len(X), d = self.node[0].width
-        task.rows.X = pointer(X, self.format, n * d, False)
-        task.rows.weight = pointer(weight, self.format, n, False)
-        task.rows.mask = pointer(mask, self.format, n * d, False)
+        task.rows.X = pointer(X, self.kind, n * d, False)
+        task.rows.weight = pointer(weight, self.kind, n, False)
+        task.rows.mask = pointer(mask, self.kind, n * d, False)
         task.rows.n = n
         task.order = NULL
         task.count = task.batch_size = n
         task.batches = 1
         task.learning_rates = NULL
         task.key = task.first = 0
-        task.theta = pointer(theta, self.format, self.plan.size, writable)
+        task.theta = pointer(theta, self.kind, self.plan.size, writable)
         task.grad = task.slot0 = task.slot1 = NULL
         task.decay = NULL
         task.step = task.done = 0
@@ -234,9 +234,9 @@ cdef class Plan:
         task.key = key
         task.first = first
         task.step = step
-        task.slot0 = pointer(slot0, self.format, self.plan.size, True)
-        task.slot1 = pointer(slot1, self.format, self.plan.size, True)
-        task.decay = pointer(decay, self.format, self.plan.size, False)
+        task.slot0 = pointer(slot0, self.kind, self.plan.size, True)
+        task.slot1 = pointer(slot1, self.kind, self.plan.size, True)
+        task.decay = pointer(decay, self.kind, self.plan.size, False)
         task.losses = <double*>pointer(losses, "d", task.batches, True)
         task.threads = threads
         self._call(kernels.train, &task)
@@ -248,7 +248,7 @@ cdef class Plan:
         """Return J over the rows as they lie and write its gradient."""
         cdef Task task = self.task(theta, X, weight, mask, False)
         cdef double J = 0
-        task.grad = pointer(grad, self.format, self.plan.size, True)
+        task.grad = pointer(grad, self.kind, self.plan.size, True)
         task.losses = &J
         task.threads = threads
         self._call(kernels.train, &task)
@@ -264,7 +264,7 @@ cdef class Plan:
         return sums[0], sums[1]
 
     cdef int _call(self, TrainKernel work, Task* task) except -1:
-        cdef int status, size = bytes_of(self.format)
+        cdef int status, size = bytes_of(self.kind)
         with nogil:
             status = work(&self.plan, task, size)
         if status:
@@ -276,13 +276,13 @@ cdef class Plan:
     ) -> None:
         """Write H of node `to`, computed from the rows of node `origin`, into out."""
         cdef Inference task
-        cdef int status, size = bytes_of(self.format)
+        cdef int status, size = bytes_of(self.kind)
         if not 0 <= origin < to < self.plan.nodes:
             raise ValueError(f"no way from node {origin} to node {to}")
         task.n = len(rows)
-        task.theta = pointer(theta, self.format, self.plan.size, False)
-        task.input = pointer(rows, self.format, task.n * self.node[origin].width, False)
-        task.output = pointer(out, self.format, task.n * self.node[to].width, True)
+        task.theta = pointer(theta, self.kind, self.plan.size, False)
+        task.input = pointer(rows, self.kind, task.n * self.node[origin].width, False)
+        task.output = pointer(out, self.kind, task.n * self.node[to].width, True)
         task.origin = origin
         task.to = to
         task.threads = threads
@@ -294,14 +294,14 @@ cdef class Plan:
     def corrupt(self, object X, object out, uint64_t key, uint64_t first) -> None:
         """Write x_tilde of every row into out; for tests."""
         cdef int64_t n = len(X), cells = n * self.node[0].width
-        kernels.corrupt(&self.plan, pointer(X, self.format, cells, False),
-                        pointer(out, self.format, cells, True), n, key, first,
-                        bytes_of(self.format))
+        kernels.corrupt(&self.plan, pointer(X, self.kind, cells, False),
+                        pointer(out, self.kind, cells, True), n, key, first,
+                        bytes_of(self.kind))
 
 
-def evaluate(str function, object x, object y, str format) -> None:
+def evaluate(str function, object x, object y, str kind) -> None:
     """Write function(x) into y, element by element; for tests."""
     names = ("exp", "sigmoid", "tanh", "log1p", "silu", "log")
     cdef int64_t n = len(x)
-    kernels.evaluate(names.index(function), pointer(x, format, n, False),
-                     pointer(y, format, n, True), n, bytes_of(format))
+    kernels.evaluate(names.index(function), pointer(x, kind, n, False),
+                     pointer(y, kind, n, True), n, bytes_of(kind))

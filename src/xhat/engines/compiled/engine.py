@@ -6,6 +6,8 @@ Must not know: how anything is computed. Importing this module needs the built e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,7 +50,7 @@ class CompiledEngine:
         kind = _full_name(optimizer)
         if optimizer is not None and kind not in _OPTIMIZERS:
             return f"it knows Adam and SGD, not {kind}"
-        return _refuses_objective(objective)
+        return next(_problems(objective), None)
 
     def describe(self) -> str:
         """Return the instruction set and the number of threads."""
@@ -95,7 +97,7 @@ class CompiledEngine:
         self, objective: Objective, theta: Vector, batch: Batch, grad: Vector
     ) -> float:
         """Return J and write its gradient (see Engine.loss_and_grad)."""
-        reason = _refuses_objective(objective)
+        reason = next(_problems(objective), None)
         assert reason is None, reason
         plan = _plan(objective, theta, {})
         threads = _threads(objective.net, len(batch.X))
@@ -121,23 +123,23 @@ def _full_name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _refuses_objective(objective: Objective) -> str | None:
+def _problems(objective: Objective) -> Iterator[str]:
+    """Yield what the kernels do not know."""
     net = objective.net
     if 2 * net.depth > _kernels.MAX_LAYERS:
-        return f"it knows up to {_kernels.MAX_LAYERS // 2} layers, the network has {net.depth}"
+        yield f"it knows up to {_kernels.MAX_LAYERS // 2} layers, the network has {net.depth}"
     for block in net.blocks:
         if _head(block.head) is None:
-            return f"it does not know the head {_full_name(block.head)}"
+            yield f"it does not know the head {_full_name(block.head)}"
     for penalty in objective.penalties:
         if type(penalty) not in _PENALTIES:
-            return f"it does not know the penalty {_full_name(penalty)}"
+            yield f"it does not know the penalty {_full_name(penalty)}"
         if type(penalty) is Contractive and (net.depth > 1 or net.linear_path):
-            return "the contractive penalty of several layers is the reference engine's"
+            yield "the contractive penalty of several layers is the reference engine's"
     if sum(type(penalty) is KLSparsity for penalty in objective.penalties) > 1:
-        return "it knows one KLSparsity at a time"
+        yield "it knows one KLSparsity at a time"
     if objective.corruption is not None and type(objective.corruption) not in _CORRUPTIONS:
-        return f"it does not know the corruption {_full_name(objective.corruption)}"
-    return None
+        yield f"it does not know the corruption {_full_name(objective.corruption)}"
 
 
 def _head(head: Head) -> int | None:
@@ -177,7 +179,8 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
     if objective.corruption is not None:
         kind, field = _CORRUPTIONS[type(objective.corruption)]
         numbers |= {"corruption": kind, "strength": getattr(objective.corruption, field)}
-        assert objective.low is not None and objective.high is not None
+        assert objective.low is not None
+        assert objective.high is not None
         low = np.ascontiguousarray(objective.low, theta.dtype)
         high = np.ascontiguousarray(objective.high, theta.dtype)
     numbers |= _penalties(objective)

@@ -1,0 +1,113 @@
+"""The ``xhat`` command: runs xhat.cli and turns every outcome into an exit code and one line.
+
+Exit codes (sysexits): 0 done, 64 usage, 65 data, 70 bug, 74 files, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+import click
+
+USAGE, DATA, BUG, FILES, INTERRUPTED = 64, 65, 70, 74, 130
+#: No line on standard error is longer.
+LONGEST = 300
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code.
+
+    Examples
+    --------
+    >>> run(["--version"])
+    xhat 0.1.0
+    0
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            from xhat.cli import cli  # noqa: PLC0415  (imported where Ctrl-C is understood)
+
+            code = cli.main(list(arguments), prog_name="xhat", standalone_mode=False)
+        except BaseException as error:  # noqa: BLE001  (this is the last line of defence)
+            return _report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: BaseException) -> int:
+    """Print the error in one line and return the exit code it stands for."""
+    code, lines = _classify(error)
+    if os.environ.get("XHAT_DEBUG") == "1":
+        traceback.print_exception(error)
+    for line in lines:
+        print(one_line(line), file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _classify(error: BaseException) -> tuple[int, list[str]]:
+    from xhat import errors  # noqa: PLC0415
+
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+            return USAGE, []
+        case click.UsageError():
+            return USAGE, [f"{error.format_message()}{_see(error)}"]
+        case click.ClickException():
+            return USAGE, [error.format_message()]
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED, ["interrupted"]
+        case SystemExit():  # click's answer to a closed pipe
+            return 0, []
+        case errors.ParameterError():
+            return USAGE, [str(error)]
+        case errors.MissingExtraError():
+            return FILES, [str(error)]
+        case errors.XhatError():
+            return DATA, str(error).split("\n")
+        case OSError():
+            name = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str) else ""
+            return FILES, [f"{name}{error.strerror or error}"]
+        case MemoryError():
+            return FILES, ["out of memory: use fewer rows or columns"]
+    return BUG, [
+        f"bug: {type(error).__name__}: {one_line(str(error), 200)}; "
+        "set XHAT_DEBUG=1 for the traceback, and please report it"
+    ]
+
+
+def _see(error: click.UsageError) -> str:
+    return f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a Python warning without the file and line that it came from."""
+    print(one_line(f"warning: {message}"), file=sys.stderr)  # noqa: T201
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return text on one line; the middle of a long one is left out, the way out stays.
+
+    Examples
+    --------
+    >>> one_line("too long by far", 10)
+    'to ... far'
+    """
+    text = " ".join(text.split())
+    if len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 5]} ... {text[-end:]}"
+
+
+if __name__ == "__main__":
+    main()

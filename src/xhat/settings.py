@@ -1,0 +1,159 @@
+"""What the user asked for, and what every "auto" became: network and training plan.
+
+Knows: sizes of the table and the rules of auto.py. Must not know: the data, how training runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from xhat import auto
+from xhat.data.columns import Heads
+from xhat.engines.base import Optimizer
+from xhat.errors import ParameterError
+from xhat.maths.corruption import Corruption
+from xhat.maths.heads import Block
+from xhat.maths.params import Network
+from xhat.maths.penalties import Penalty
+from xhat.train.monitor import EarlyStopping
+from xhat.train.optimizers import LBFGS
+from xhat.train.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Request:
+    """The estimator's parameters, checked; None means "auto"."""
+
+    n_components: int | None
+    hidden: tuple[int, ...] | None
+    linear_path: bool | None
+    activation: tuple[str, str] | None
+    heads: Heads
+    penalties: tuple[Penalty, ...]
+    corruption: Corruption | None
+    tied: bool
+    optimizer: Optimizer | LBFGS
+    schedule: Schedule | None
+    batch_size: int | None
+    epochs: int | None
+    validation_fraction: float
+    stopping: EarlyStopping | None
+    engine: str
+
+    @property
+    def lbfgs(self) -> bool:
+        """Whether training is L-BFGS on all rows at once."""
+        return isinstance(self.optimizer, LBFGS)
+
+    def exact(self, n: int) -> bool:
+        """Whether training is full batch in float64: small tables and L-BFGS."""
+        return self.lbfgs or (n <= auto.SMALL and self.batch_size is None)
+
+
+@dataclass
+class Choices:
+    """What was chosen and why, for people: name -> "value (reason)"."""
+
+    said: dict[str, str] = field(default_factory=dict)
+
+    def settle(self, name: str, asked: Any, rule: Callable[[], tuple[Any, str]]) -> Any:
+        """Return what was asked for, or what the rule says; note it either way."""
+        value, reason = (asked, "as asked") if asked is not None else rule()
+        self.said[name] = f"{value} ({reason})"
+        return value
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The network, and whether it is PCA by rule (a table too small for anything else)."""
+
+    net: Network
+    is_pca: bool
+
+
+def settle_network(
+    request: Request, n: int, d: int, rank: int, blocks: tuple[Block, ...], choices: Choices
+) -> Shape:
+    """Settle code size, layers, activations and linear path.
+
+    Raises
+    ------
+    ParameterError
+        If what was asked for does not fit together.
+    """
+    k = choices.settle("n_components", request.n_components, lambda: auto.code_size(d, rank))
+    copying = k >= d and request.n_components is not None
+    hidden = choices.settle(
+        "hidden", request.hidden, lambda: auto.hidden_widths(n, d, copying=copying)
+    )
+    is_pca = (
+        not hidden
+        and request.hidden is None
+        and not copying
+        and request.activation is None
+        and request.linear_path is not False
+        and not request.penalties
+        and request.corruption is None
+        and not request.tied
+    )
+    first, code = choices.settle(
+        "activation", request.activation, lambda: auto.activations(hidden, pca=is_pca)
+    )
+    path = choices.settle(
+        "linear_path", request.linear_path, lambda: auto.linear_path(hidden, k, d, code)
+    )
+    _check_linear_path(path, hidden, k, d, (first, code))
+    net = Network(d, k, blocks, tuple(hidden), first, code, tied=request.tied, linear_path=path)
+    for penalty in request.penalties:
+        problem = penalty.needs(net)
+        if problem is not None:
+            raise ParameterError(problem)
+    return Shape(net, is_pca)
+
+
+def _check_linear_path(
+    path: bool,  # noqa: FBT001
+    hidden: tuple[int, ...],
+    k: int,
+    d: int,
+    activation: tuple[str, str],
+) -> None:
+    if not path:
+        return
+    if not hidden:
+        raise ParameterError(
+            "linear_path=True needs hidden layers: without them W itself is the linear path; "
+            "give hidden=(128,) or leave linear_path='auto'"
+        )
+    if activation[1] != "identity":
+        raise ParameterError(
+            f"linear_path=True needs a linear code, but the code's activation is "
+            f"{activation[1]!r}; use activation=({activation[0]!r}, 'identity')"
+        )
+    if k >= d:
+        raise ParameterError(
+            f"linear_path=True with n_components={k} >= {d} columns would start at the identity; "
+            "use fewer units or linear_path=False"
+        )
+
+
+@dataclass(frozen=True)
+class Schooling:
+    """How the network is trained: rows per step, epochs, rates, when to stop."""
+
+    batch_size: int
+    epochs: int
+    schedule: Schedule
+    stopping: EarlyStopping | None
+
+
+def settle_training(request: Request, n: int, *, exact: bool, choices: Choices) -> Schooling:
+    """Settle batch size, epochs, schedule and stopping for n training rows."""
+    kind = type(request.optimizer).__name__.lower()
+    size = choices.settle("batch_size", request.batch_size, lambda: auto.batch_size(n, exact=exact))
+    epochs = choices.settle("max_iter", request.epochs, lambda: auto.epochs(n, size, kind))
+    schedule = choices.settle("learning_rate", request.schedule, lambda: auto.schedule(kind))
+    stopping = choices.settle("stopping", request.stopping, lambda: auto.stopping(epochs))
+    return Schooling(size, epochs, schedule, stopping)

@@ -1,0 +1,134 @@
+"""Raw rows with weights on their way into a fit: splitting, merging, encoding.
+
+Knows: arrays, memory maps, CSR. Must not know: networks, losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.auto import SMALL
+from xhat.data.batches import TILE, DenseRows, LazyRows, Rows, dense
+from xhat.data.columns import Schema
+from xhat.maths.objective import Batch
+from xhat.maths.types import Integers, Matrix, Vector
+
+#: Rows that take part in stopping, and in the verdict, at most: more would not change either.
+MAX_HELD_OUT, MAX_VERDICT = 20_000, 10_000
+#: From this many rows on the verdict is taken on rows of its own.
+OWN_VERDICT = 200
+
+
+@dataclass(frozen=True)
+class Source:
+    """Raw rows with weights: a dense array, or (lazy) a memory map or CSR matrix."""
+
+    X: object
+    names: list[str]
+    weight: Vector | None = None
+    lazy: bool = False
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])  # type: ignore[attr-defined]
+
+    @property
+    def everything(self) -> Integers:
+        """All row numbers."""
+        return np.arange(self.n)
+
+    def raw(self, index: Integers) -> Matrix:
+        """Return some rows, dense."""
+        return dense(self.X[index])  # type: ignore[index]
+
+    def rows(self, schema: Schema, index: Integers, dtype: npt.DTypeLike) -> Rows:
+        """Return encoded rows; weights are scaled to mean 1 over them."""
+        weight = None
+        if self.weight is not None:
+            weight = self.weight[index]
+            weight = (weight / weight.mean()).astype(dtype)
+        if self.lazy:
+            return LazyRows(self.X, lambda X: schema.encode(X, dtype), index, weight)
+        return DenseRows(Batch(schema.encode(self.raw(index), dtype), weight))
+
+    def tiles(self, index: Integers) -> Iterator[tuple[Matrix, Vector | None]]:
+        """Walk raw rows and weights in fixed tiles."""
+        for start in range(0, len(index), TILE):
+            part = index[start : start + TILE]
+            yield self.raw(part), None if self.weight is None else self.weight[part]
+
+    def check(self, schema: Schema, index: Integers) -> None:
+        """Refuse values that a column's head cannot produce."""
+        for start in range(0, len(index), TILE):
+            schema.check(self.raw(index[start : start + TILE]), index[start : start + TILE])
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some rows of a matrix, sliced as a matrix would be."""
+
+    X: object
+    index: Integers
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.index), int(self.X.shape[1])  # type: ignore[attr-defined]
+
+    def __getitem__(self, part: slice) -> object:
+        return self.X[self.index[part]]  # type: ignore[index]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers used for training, for stopping, and for the verdict alone."""
+
+    train: Integers
+    held_out: Integers
+    verdict: Integers
+
+    @property
+    def unseen(self) -> Integers:
+        """Rows that no parameter was fitted to."""
+        return np.concatenate([self.held_out, self.verdict])
+
+
+def split_rows(n: int, fraction: float, rng: np.random.Generator) -> Split:
+    """Split rows at random; below OWN_VERDICT rows no row is set aside for the verdict.
+
+    Fewer than 5 rows are all trained on: nothing meaningful can be held out.
+    """
+    order = rng.permutation(n) if fraction > 0 else np.arange(n)
+    held = 0 if fraction <= 0 or n < 5 else min(max(1, round(fraction * n)), MAX_HELD_OUT)
+    verdict = min(held, MAX_VERDICT) if n >= OWN_VERDICT else 0
+    parts = np.split(order, [verdict, verdict + held])
+    return Split(np.sort(parts[2]), np.sort(parts[1]), np.sort(parts[0]))
+
+
+def split_validation(n: int, n_validation: int, rng: np.random.Generator) -> Split:
+    """Train on all rows; the caller's choose the epoch, and half of many give the verdict."""
+    half = split_rows(n_validation, 0.5 if n_validation >= OWN_VERDICT else 0.0, rng)
+    if n_validation < OWN_VERDICT:
+        return Split(np.arange(n), half.train, half.verdict)
+    return Split(np.arange(n), half.held_out, half.verdict)
+
+
+def merge_rows(source: Source) -> Source:
+    """Drop zero-weight rows and, up to SMALL rows, merge equal ones with summed weights, sorted.
+
+    That makes weight k equal k copies exactly, and keeps copies from leaking over the split.
+    """
+    X, weight = source.X, source.weight
+    if weight is not None and not weight.all():
+        kept = np.flatnonzero(weight)
+        X, weight = X[kept], weight[kept]  # type: ignore[index]
+    if X.shape[0] > SMALL:  # type: ignore[attr-defined]
+        return replace(source, X=X, weight=weight)
+    rows, inverse = np.unique(dense(X), axis=0, return_inverse=True)
+    merged = np.bincount(inverse.ravel(), weights=weight).astype(np.float64)
+    return replace(source, X=rows, weight=merged, lazy=False)

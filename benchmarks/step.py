@@ -1,0 +1,115 @@
+"""Steps and scoring against the peers: ``python -m benchmarks.step [--rows 30-8,784-64] [-o FILE]``.
+
+Every row runs all peers in one go, a process per peer, interleaved: each round measures every
+peer once, and the medians of the rounds are compared. Two threads each. Install the peers with
+``pip install xhat[bench]``. Prints a table and writes JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.peers import PEERS, ROWS, THREADS
+
+OURS = ("xhat", "xhat reference", "floor")
+
+
+class Worker:
+    """One peer's process."""
+
+    def __init__(self, peer, row):
+        variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        env = os.environ | dict.fromkeys(variables, str(THREADS))
+        self.peer = peer
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.peers", peer, row],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=env,
+        )
+        answer = self.answer()
+        self.rows, self.error = answer.get("rows", 0), answer.get("error")
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {"error": "the process ended"}
+
+    def measure(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return self.rows / self.answer()["seconds"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure_row(key, peers, rounds):
+    workers = [Worker(peer, key) for peer in peers]
+    for worker in workers:
+        if worker.error:
+            print(f"  {worker.peer}: left out ({worker.error})", file=sys.stderr)
+    workers = [worker for worker in workers if not worker.error]
+    rates = {worker.peer: [] for worker in workers}
+    for _ in range(rounds):
+        for worker in workers:
+            rates[worker.peer].append(worker.measure())
+    for worker in workers:
+        worker.close()
+    return rates
+
+
+def summarise(key, rates):
+    row = ROWS[key]
+    median = {peer: statistics.median(values) for peer, values in rates.items()}
+    others = {peer: rate for peer, rate in median.items() if peer not in OURS}
+    result = {"row": key, "name": row.name, "rows_per_second": median, "all": rates}
+    ours = median.get("xhat")
+    if ours and others:
+        best = max(others, key=others.get)
+        result |= {"best_peer": best, "ratio_to_best_peer": ours / others[best]}
+        result |= {"ratio_to_pyod": ours / others["pyod"]} if "pyod" in others else {}
+    if ours and "floor" in median:
+        result["time_over_floor"] = median["floor"] / ours
+    return result
+
+
+def show(result):
+    row = ROWS[result["row"]]
+    print(f"\n{result['name']}")
+    for peer, rate in sorted(result["rows_per_second"].items(), key=lambda item: -item[1]):
+        values = result["all"][peer]
+        step = "" if row.scoring else f"{1e6 * row.batch / rate:12,.1f} us a step"
+        spread = f"{min(values):,.0f} .. {max(values):,.0f}"
+        print(f"  {peer:18}{rate:14,.0f} rows/s{step}   ({spread})")
+    if "best_peer" in result:
+        print(f"  = {result['ratio_to_best_peer']:.2f} x the best peer ({result['best_peer']})", end="")
+        print(f", {result['ratio_to_pyod']:.0f} x pyod" if "ratio_to_pyod" in result else "", end="")
+        print(f", {result['time_over_floor']:.2f} x the floor's time")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--peers", default=",".join(p for p in PEERS if p != "xhat reference"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/step.json"))
+    asked = parser.parse_args()
+    results = []
+    for key in asked.rows.split(","):
+        rates = measure_row(key, asked.peers.split(","), asked.rounds)
+        results.append(summarise(key, rates))
+        show(results[-1])
+        sys.stdout.flush()
+    about = {"python": platform.python_version(), "machine": platform.machine(), "threads": THREADS}
+    asked.out.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

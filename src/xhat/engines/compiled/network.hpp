@@ -58,7 +58,7 @@ template <class T>
 void gather(Net<T>& net, const Rows& rows, const Index* order, Index first, Index last_row,
             Index r0, Index r1, T divisor, std::uint64_t key, std::uint64_t counter) {
     const Plan& plan = *net.plan;
-    const Index d = plan.node[0].width, ld = net.ld[0], ahead = 8;
+    const Index d = plan.node[0].width, ld = net.ld[0], ahead = 16;
     const T* X = static_cast<const T*>(rows.X);
     const T* M = static_cast<const T*>(rows.mask);
     const T* weight = static_cast<const T*>(rows.weight);

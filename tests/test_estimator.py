@@ -382,9 +382,8 @@ def test_a_diverging_fit_names_epoch_batch_and_column():
     X = DIGITS.copy()
     with pytest.raises(
         ArithmeticError, match=r"stopped being finite in epoch \d+, batch \d+; .*'x"
-    ):
-        with np.errstate(all="ignore"):
-            Autoencoder(8, optimizer="sgd", learning_rate=1e6, random_state=0).fit(X)
+    ), np.errstate(all="ignore"):
+        Autoencoder(8, optimizer="sgd", learning_rate=1e6, random_state=0).fit(X)
 
 
 # -- containers -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, in full, for the default and the textbook model: no expected failure."""
+"""scikit-learn's own checks in full, default and textbook model: no expected failure."""
 
 import importlib
 
@@ -27,7 +27,9 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", [Autoencoder(), Autoencoder.textbook()], ids=["default", "textbook"])
+@pytest.mark.parametrize(
+    "estimator", [Autoencoder(), Autoencoder.textbook()], ids=["default", "textbook"]
+)
 @pytest.mark.parametrize("name", EXTRA)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_extra_checks(estimator, name):

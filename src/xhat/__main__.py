@@ -10,6 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -54,39 +55,39 @@ def _report(error: BaseException) -> int:
 
 
 def _classify(error: BaseException) -> tuple[int, list[str]]:
+    """Return the exit code and the lines to print."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return USAGE, []
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        see = f" (see {context.command_path} --help)" if context else ""
+        return USAGE, [error.format_message().rstrip(".") + see]
+    for kinds, code, lines in _outcomes(error):
+        if isinstance(error, kinds):
+            return code, lines
+    what = f"bug: {type(error).__name__}: {one_line(str(error), 200)}; "
+    return BUG, [what + "set XHAT_DEBUG=1 for the traceback, and please report it"]
+
+
+def _outcomes(error: BaseException) -> list[tuple[Any, int, list[str]]]:
+    """List what can go wrong, subclasses before their bases."""
     from xhat import errors  # noqa: PLC0415
 
-    match error:
-        case click.exceptions.NoArgsIsHelpError():
-            click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-            return USAGE, []
-        case click.UsageError():
-            return USAGE, [f"{error.format_message()}{_see(error)}"]
-        case click.ClickException():
-            return USAGE, [error.format_message()]
-        case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, ["interrupted"]
-        case SystemExit():  # click's answer to a closed pipe
-            return 0, []
-        case errors.ParameterError():
-            return USAGE, [str(error)]
-        case errors.MissingExtraError():
-            return FILES, [str(error)]
-        case errors.XhatError():
-            return DATA, str(error).split("\n")
-        case OSError():
-            name = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str) else ""
-            return FILES, [f"{name}{error.strerror or error}"]
-        case MemoryError():
-            return FILES, ["out of memory: use fewer rows or columns"]
-    return BUG, [
-        f"bug: {type(error).__name__}: {one_line(str(error), 200)}; "
-        "set XHAT_DEBUG=1 for the traceback, and please report it"
+    return [
+        ((click.Abort, KeyboardInterrupt), INTERRUPTED, ["interrupted"]),
+        (SystemExit, 0, []),  # click's answer to a closed pipe
+        (errors.ParameterError, USAGE, [str(error)]),
+        (errors.MissingExtraError, FILES, [str(error)]),
+        (errors.XhatError, DATA, str(error).split("\n")),
+        (OSError, FILES, [_file_error(error)]),
+        (MemoryError, FILES, ["out of memory: use fewer rows or columns"]),
     ]
 
 
-def _see(error: click.UsageError) -> str:
-    return f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+def _file_error(error: BaseException) -> str:
+    name, reason = getattr(error, "filename", None), getattr(error, "strerror", None) or str(error)
+    return f"{name}: {reason}" if name else reason
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

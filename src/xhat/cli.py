@@ -6,10 +6,9 @@ Knows: click. Must not know: maths. The estimator is imported inside the command
 
 from __future__ import annotations
 
+import functools
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,87 +17,191 @@ from xhat import __version__
 from xhat.cli_tools import Flags, Words, split_names
 
 Command = Callable[..., Any]
+Option = Callable[[Command], Command]
+
+TALK: list[Option] = [
+    click.option("--json", "as_json", is_flag=True, help="Machine-readable output."),
+    click.option("--quiet", is_flag=True, help="Nothing on standard error but errors."),
+]
+DATA: list[Option] = [
+    click.argument("data"),
+    click.option("--id", "id_", metavar="COL", help="Column passed through, not modelled."),
+    click.option("--drop", multiple=True, metavar="COL,COL", help="Columns to leave out."),
+    click.option("--columns", multiple=True, metavar="COL,COL", help="Columns to use, no others."),
+    click.option("--no-header", is_flag=True, help="The CSV has no names: x0, x1, ..."),
+    click.option("--missing", multiple=True, metavar="TEXT", help="A spelling of an empty cell."),
+    *TALK,
+]
+OUTPUT: list[Option] = [
+    click.option(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="By extension csv, tsv, jsonl, parquet, arrow or npy; default: CSV on stdout.",
+    ),
+    click.option("--digits", type=click.IntRange(1, 17), help="Significant digits of numbers."),
+]
 
 
-def data_options(command: Command) -> Command:
-    """Add the options that every command reading DATA has."""
-    options = [
-        click.option("--id", "id_", metavar="COL", help="Column passed through, not modelled."),
-        click.option("--drop", multiple=True, metavar="COL,COL", help="Columns to leave out."),
-        click.option("--columns", multiple=True, metavar="COL,COL", help="Columns to use, only."),
-        click.option("--no-header", is_flag=True, help="The CSV has no names: x0, x1, ..."),
-        click.option("--missing", multiple=True, metavar="TEXT", help="Spelling of an empty cell."),
-        *talk_options(),
-    ]
-    return _apply(options, command)
+def options(*groups: list[Option]) -> Option:
+    """Add groups of options to a command; those of DATA arrive together, as ``flags``."""
 
+    def decorate(command: Command) -> Command:
+        def with_flags(**given: Any) -> Any:
+            words = Words(given.pop("quiet"))
+            if "id_" in given:
+                given["flags"] = Flags(
+                    id_column=given.pop("id_"),
+                    drop=split_names(given.pop("drop")),
+                    columns=split_names(given.pop("columns")),
+                    missing=given.pop("missing"),
+                    header=not given.pop("no_header"),
+                    words=words,
+                )
+            else:
+                given["words"] = words
+            with words.warnings():
+                return command(**given)
 
-def talk_options() -> list[Callable[[Command], Command]]:
-    """Return --json and --quiet."""
-    return [
-        click.option("--json", "json_", is_flag=True, help="Machine-readable output."),
-        click.option("--quiet", is_flag=True, help="Nothing on standard error but errors."),
-    ]
+        decorated: Command = functools.wraps(command)(with_flags)
+        for option in reversed([option for group in groups for option in group]):
+            decorated = option(decorated)
+        return decorated
 
-
-def output_option(command: Command) -> Command:
-    """Add -o and --digits."""
-    options = [
-        click.option(
-            "-o",
-            "--output",
-            default="-",
-            metavar="FILE",
-            help="csv, tsv, jsonl, parquet, arrow or npy by extension; default: CSV on stdout.",
-        ),
-        click.option(
-            "--digits", type=click.IntRange(1, 17), help="Significant digits of the numbers."
-        ),
-    ]
-    return _apply(options, command)
-
-
-def _apply(options: list[Callable[[Command], Command]], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _flags(
-    id_: str | None,
-    drop: tuple[str, ...],
-    columns: tuple[str, ...],
-    missing: tuple[str, ...],
-    *,
-    no_header: bool,
-    quiet: bool,
-) -> Flags:
-    return Flags(id_, split_names(drop), split_names(columns), missing, not no_header, Words(quiet))
+    return decorate
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files. XHAT_DEBUG=1 shows tracebacks.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files. XHAT_DEBUG=1: tracebacks.",
 )
 @click.version_option(__version__, message="xhat %(version)s")
 def cli() -> None:
     """Fit an autoencoder to a table: codes, reconstructions, anomaly scores with reasons.
 
     \b
-    xhat demo                                  a real table, in seconds
-    xhat fit table.csv --id name -o m.xhat     fit, and compare with PCA
-    xhat score m.xhat new.csv --id name        how strange is each row
-    xhat explain m.xhat new.csv --id name      which columns made it so
+    xhat demo                                a real table, in seconds
+    xhat fit table.csv --id name -o m.xhat   fit, and compare with PCA
+    xhat score m.xhat new.csv --id name      how strange each row is
+    xhat explain m.xhat new.csv --id name    which columns made it so
 
     DATA is a CSV, TSV, Parquet, Arrow, npy or npz file; - is CSV on standard input.
-    """
+    """  # noqa: D301  (\b is click's mark for "do not wrap")
 
 
 @cli.command()
 @click.option("-o", "--output", metavar="FILE", help="Also write the table, to go on with.")
-@_apply_talk if False else (lambda f: _apply(talk_options(), f))
-def demo(output: str | None, json_: bool, quiet: bool) -> None:  # noqa: FBT001
+@options(TALK)
+def demo(output: str | None, *, as_json: bool, words: Words) -> None:
     """Fit a bundled table of 569 tumours and show the strangest."""
     from xhat.cli_demo import run_demo  # noqa: PLC0415
 
-    run_demo(output, as_json=json_, words=Words(quiet))
+    run_demo(output, words, as_json=as_json)
+
+
+@cli.command()
+@options(DATA)
+@click.option("-o", "--output", default="model.xhat", metavar="MODEL", show_default=True)
+@click.option("--components", type=int, metavar="K", help="Units of the code; default: d/3.")
+@click.option("--textbook", is_flag=True, help="h = g(Wx + b), x_hat = f(W*h + c), no more.")
+@click.option("--heads", metavar="KIND|FILE", help="auto, real, binary, or JSON {column: kind}.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@click.option("--epochs", type=int, metavar="N", help="At most; for L-BFGS: iterations.")
+def fit(data: str, output: str, flags: Flags, *, as_json: bool, **wishes: Any) -> None:
+    """Fit a model to DATA and print how it stands against PCA.
+
+    \b
+    xhat fit housing.csv --drop ocean_proximity -o housing.xhat
+    xhat fit pixels.npy --heads binary --components 64 --set "hidden=(256, 64)"
+    """  # noqa: D301
+    from xhat.cli_tools import fit_model  # noqa: PLC0415
+
+    ae = fit_model(data, output, flags, wishes)
+    if as_json:
+        click.echo(json.dumps(ae.compare_pca().to_dict()))
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA, OUTPUT)
+def encode(model: str, data: str, **given: Any) -> None:
+    """Write the codes of every row: code0, code1, ..."""
+    from xhat.cli_job import Job  # noqa: PLC0415
+
+    job = Job(model, data, **given)
+    names = [f"code{j}" for j in range(job.ae.n_components_)]
+    job.write_matrix(names, job.apply(job.ae.transform))
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA, OUTPUT)
+def reconstruct(model: str, data: str, **given: Any) -> None:
+    """Write every row as the model rebuilds it, in the table's own columns and units."""
+    from xhat.cli_job import Job  # noqa: PLC0415
+
+    job = Job(model, data, **given)
+    job.write_matrix(job.names, job.apply(job.ae.reconstruct))
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA, OUTPUT)
+def explain(model: str, data: str, **given: Any) -> None:
+    """Write each column's part of the anomaly score, in nats, and the column with the largest."""
+    from xhat.cli_job import Job  # noqa: PLC0415
+
+    job = Job(model, data, **given)
+    parts = job.apply(job.ae.explain)
+    top = [job.names[j] for j in parts.argmax(axis=1)]
+    job.write_matrix(job.names, parts, {"top": top})
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA, OUTPUT)
+@click.option("--false-alarm-rate", type=float, metavar="P", help="Share of usual rows flagged.")
+@click.option("--labels", metavar="COL", help="Column of 0/1 truth: print precision and recall.")
+def score(
+    model: str, data: str, false_alarm_rate: float | None, labels: str | None, **given: Any
+) -> None:
+    """Write how strange every row is, in nats (higher = stranger), and whether it is an outlier.
+
+    An outlier scores above all but a share (5 % unless the model was fitted with another
+    contamination) of the training rows, or, with --false-alarm-rate, of rows not trained on.
+    """
+    from xhat.cli_job import Job  # noqa: PLC0415
+
+    job = Job(model, data, apart=labels, **given)
+    job.write_scores(false_alarm_rate)
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA)
+def compare(model: str, data: str, *, as_json: bool, **given: Any) -> None:
+    """Print the loss of the mean, of PCA and of the model on the rows of DATA."""
+    from xhat.cli_job import Job  # noqa: PLC0415
+
+    job = Job(model, data, **given)
+    comparison = job.apply(job.ae.compare_pca)
+    click.echo(json.dumps(comparison.to_dict()) if as_json else str(comparison))
+
+
+@cli.command()
+@click.argument("model", required=False)
+@click.option("--engines", is_flag=True, help="List what can compute the steps here.")
+@options(TALK)
+def info(model: str | None, *, engines: bool, as_json: bool, words: Words) -> None:
+    """Print what a model file holds: columns, choices, verdict."""
+    from xhat.cli_info import describe, engine_names  # noqa: PLC0415
+
+    if engines:
+        names = engine_names()
+        click.echo(json.dumps(names) if as_json else "\n".join(names))
+    if model is not None:
+        click.echo(describe(model, as_json=as_json))
+    elif not engines:
+        raise click.UsageError("Missing argument 'MODEL' (or --engines).")

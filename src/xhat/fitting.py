@@ -5,7 +5,7 @@ Knows: the order of these steps. Must not know: scikit-learn's contract, contain
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from xhat.engines import choose
 from xhat.engines.base import Engine
 from xhat.errors import ParameterError
 from xhat.maths.objective import Objective
-from xhat.maths.types import Vector
+from xhat.maths.types import Matrix, Vector
 from xhat.model import Model, residual_spread
 from xhat.settings import Choices, Request, Shape, settle_network, settle_training
 from xhat.sources import Source, Split, Subset, split_rows, split_validation
@@ -28,10 +28,12 @@ from xhat.start import start
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS
-from xhat.verdict import Comparison, compare, identity_score
+from xhat.verdict import Comparison, compare, identity_score, row_losses
 
 #: With fewer unseen rows than this the residual spread is taken on all rows.
 FEW = 30
+#: Relative gain on the held-out rows that a network must have over PCA; less is within their noise.
+GAIN = 0.005
 
 
 @dataclass
@@ -110,7 +112,7 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     choices = Choices()
     dtype = _training_dtype(request, source)
     choices.said["training dtype"] = str(dtype)
-    everything = column_statistics(lambda: source.tiles(source.everything), len(source.names))
+    everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
     kinds = resolve_kinds(source.names, request.heads, everything)
     schema = fit_schema(source.names, kinds, lambda: source.tiles(split.train))
     source.check(schema, split.train)
@@ -121,7 +123,7 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     shape = settle_network(request, n, d, _rank(request, rows, d), schema.blocks, choices)
     low, high = schema.low.astype(dtype), schema.high.astype(dtype)
     objective = Objective(shape.net, request.penalties, request.corruption, low, high)
-    precise = rows if source.lazy else source.rows(schema, split.train, np.float64)
+    precise = source.rows(schema, split.train, np.float64)
     baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, d)), schema.blocks)
     optimizer = None if isinstance(request.optimizer, LBFGS) else request.optimizer
     try:
@@ -143,6 +145,12 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
         held_out,
         choices,
     )
+
+
+def _all_rows(source: Source, others: Source) -> Iterator[tuple[Matrix, Vector | None]]:
+    yield from source.tiles(source.everything)
+    if others is not source:
+        yield from others.tiles(others.everything)
 
 
 def _rank(request: Request, rows: Rows, d: int) -> int:
@@ -185,9 +193,7 @@ def _train(
 def _finish(ready: Prepared, state: LoopState) -> Fit:
     """Calibrate the score, take the verdict, and let the model be PCA if PCA won."""
     model = ready.model(state.monitor.best_theta)
-    won = (
-        ready.shape.net.linear_path and ready.held_out is not None and state.monitor.best_epoch == 0
-    )
+    won = _pca_won(ready, state.monitor.best_theta)
     if won:
         model = replace(model, net=ready.baseline.net, theta=ready.baseline.theta)
         ready.choices.said["selection"] = "PCA (nothing beat it on the held-out rows)"
@@ -212,6 +218,21 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     if is_pca and ready.others is ready.source and len(ready.split.held_out):
         _reestimate(ready, result)
     return result
+
+
+def _pca_won(ready: Prepared, theta: Vector) -> bool:
+    """Whether the network's gain over PCA on the held-out rows is within their noise.
+
+    The gain is the mean difference of the rows' losses; it must exceed GAIN of PCA's loss and one
+    standard error of that mean. Picking the best of many epochs is otherwise enough to "win".
+    """
+    net, base = ready.shape.net, ready.baseline
+    if not net.linear_path or ready.held_out is None:
+        return False
+    pca = row_losses(ready.engine, base.net, base.theta, ready.held_out)
+    gain = pca - row_losses(ready.engine, net, theta, ready.held_out)
+    error = float(gain.std()) / np.sqrt(len(gain))
+    return bool(gain.mean() <= max(GAIN * float(pca.mean()), error))
 
 
 def _calibrate(ready: Prepared, model: Model) -> None:

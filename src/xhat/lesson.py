@@ -91,7 +91,6 @@ def _chain(
     W_star, _ = views.decoder(0)
     dL_da2 = heads.cell_grad(blocks, A_hat, Z)[0]
     dh2_da2 = np.hstack([heads.output_slope(b.head, A_hat[:, b.columns]) for b in blocks])[0]
-    # dL/dh2 = (dL/da2) / (dh2/da2), exact because both factors are known in closed form
     dL_dh2 = np.hstack(
         [heads.output_grad(b.head, A_hat[:, b.columns], Z[:, b.columns]) for b in blocks]
     )[0]
@@ -110,7 +109,7 @@ def _chain(
 
 
 def check_gradients(
-    model: Model, X: Matrix, request: Request, step: float = 1e-6
+    model: Model, X: Matrix, request: Request, step: float = 1e-4
 ) -> dict[str, float]:
     """Return per parameter the largest relative error of the closed form, on at most 64 rows.
 
@@ -187,8 +186,8 @@ def warn_if_copying(fit: Fit, request: Request) -> None:
         return
     warnings.warn(
         f"n_components={net.k} >= {net.d} columns: the code can copy the row "
-        f"(identity_score_={fit.identity_score:.2f}); give fewer units, penalty=Contractive() or "
-        "KLSparsity(), or corruption=Masking()",
+        f"(identity_score_={fit.identity_score:.2f}); give fewer units, corruption=Masking(), or a "
+        "penalty such as Contractive() together with tied=True",
         UserWarning,
         stacklevel=3,
     )

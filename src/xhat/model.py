@@ -102,11 +102,7 @@ class Model:
         """Yield (encoded rows, A_hat) per tile, both float64."""
         for Z in self._encoded(X):
             theta = self.parameters(Z.dtype)
-            seen = Z
-            if clip:
-                low, high = self.schema.low.astype(Z.dtype), self.schema.high.astype(Z.dtype)
-                seen = np.clip(Z, low, high)
-            H = self.engine.encode(self.net, theta, seen)
+            H = self.engine.encode(self.net, theta, self.schema.clip(Z) if clip else Z)
             A_hat = self.engine.decode(self.net, theta, H)
             yield Z.astype(np.float64), A_hat.astype(np.float64)
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from xhat.estimator import Autoencoder
 
 FORMAT = 1
+_SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high")
 _BLANK = "0" * 64
 _CLASSES = {
     cls.__name__: cls
@@ -110,7 +111,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "identity_score": fit.identity_score,
         "offset": estimator.offset_,
     }
-    scale = np.array([[c.center, c.spread, c.low, c.high] for c in schema.columns])
+    scale = np.array([[getattr(c, name) for name in _SCALE] for c in schema.columns])
     tensors = {
         "theta": model.theta,
         "residual": model.residual,
@@ -249,7 +250,7 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
         if tensor.dtype not in (np.float32, np.float64) or not np.isfinite(tensor).all():
             raise ModelFileError(f"array {name!r} holds values that are not finite numbers")
     scale, d = tensors["scale"], len(header["columns"])
-    _check_shape("scale", scale, (d, 4))
+    _check_shape("scale", scale, (d, len(_SCALE)))
     columns = tuple(
         Column(str(c["name"]), _rebuild(c["kind"]), *(float(v) for v in row))
         for c, row in zip(header["columns"], scale, strict=True)

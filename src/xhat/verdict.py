@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from xhat.baseline import Baseline, principal_angles
+from xhat.data.batches import Rows, tiles
 from xhat.data.columns import Schema
-from xhat.maths import heads
+from xhat.engines.base import Engine
+from xhat.maths import heads, objective
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Integers, Vector
@@ -106,6 +109,16 @@ def compare(
         is_pca=is_pca,
         angles=_angles(model, baseline),
     )
+
+
+def row_losses(engine: Engine, net: Network, theta: Vector, rows: Rows) -> npt.NDArray[np.float64]:
+    """Return the loss of every encoded row, float64."""
+    parts = []
+    for tile in tiles(rows):
+        parameters = theta.astype(tile.X.dtype)
+        A_hat = engine.decode(net, parameters, engine.encode(net, parameters, tile.X))
+        parts.append(objective.row_losses(net, A_hat, tile.X, tile.mask).astype(np.float64))
+    return np.concatenate(parts)
 
 
 def _angles(model: Model, baseline: Baseline) -> list[float] | None:

@@ -86,7 +86,7 @@ def _read(data: bytes, dialect: Dialect, *, threads: bool, refused: list[Any]) -
 
 
 def _verbatim(dialect: Dialect) -> list[str]:
-    """pyarrow calls the columns of a file without header f0, f1, ...; users know x0, x1, ..."""
+    """Name columns as pyarrow does: without header they are f0, f1, ..., to users x0, x1, ..."""
     if dialect.header:
         return list(dialect.verbatim)
     return [f"f{name[1:]}" for name in dialect.verbatim if name[:1] == "x"]

@@ -7,139 +7,25 @@ file, settled after all of it was read; nothing is dropped or filled in silence.
 
 from __future__ import annotations
 
-import difflib
+import importlib.util
 import io
 import sys
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
-from xhat.data.containers import NUMERIC_SHARE
 from xhat.data.delimited import Dialect, parse
+from xhat.data.table import Table
 from xhat.errors import DataError, MissingExtraError
 
 TEXT = (".csv", ".tsv", ".txt")
 ARROW = (".arrow", ".feather", ".ipc")
 FORMATS = (*TEXT, ".parquet", ".pq", *ARROW, ".npy", ".npz")
 _SPARSE_PARTS = {"indices", "indptr", "format", "shape", "data"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of a file, whole in memory (npy: mapped), with the names of their columns.
-
-    Attributes
-    ----------
-    data : pyarrow.Table, ndarray or CSR array
-        The rows.
-    names : list of str
-        Column names; x0, x1, ... where the file has none.
-    named : bool
-        Whether the names come with the file (or were made for a CSV without header).
-    first_line : int or None
-        Line of row 0, where every row of the file is one line.
-    """
-
-    data: Any
-    names: list[str]
-    named: bool = True
-    first_line: int | None = None
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return int(self.data.num_rows if self.named else self.data.shape[0])
-
-    def select(self, names: Sequence[str]) -> Table:
-        """Return some columns, in the order given."""
-        if list(names) == self.names:
-            return self
-        index = [self._position(name) for name in names]
-        data = self.data.select(index) if self.named else self.data[:, index]
-        return replace(self, data=data, names=list(names))
-
-    def drop(self, names: Sequence[str]) -> Table:
-        """Return the other columns."""
-        gone = {self.names[self._position(name)] for name in names}
-        return self.select([name for name in self.names if name not in gone])
-
-    def values(self, name: str) -> list[Any]:
-        """Return the cells of one column as Python values."""
-        j = self._position(name)
-        if self.named:
-            return list(self.data.column(j).to_pylist())
-        column = self.data[:, [j]]
-        return list(np.ravel(column.toarray() if scipy.sparse.issparse(column) else column))
-
-    def _position(self, name: str) -> int:
-        if name in self.names:
-            return self.names.index(name)
-        close = difflib.get_close_matches(name, self.names, 1)
-        some = ", ".join(self.names[:8]) + ", ..." * (len(self.names) > 8)
-        hint = f"did you mean {close[0]!r}?" if close else f"the columns are {some}"
-        raise DataError(f"there is no column {name!r}; {hint}")
-
-    def problems(self) -> list[str]:
-        """Say, in one line for each column, why a column cannot be used; empty if all can."""
-        if not self.named:
-            return []  # the estimator names the cells of arrays
-        found = (self._problem(j, name) for j, name in enumerate(self.names))
-        return [line for line in found if line]
-
-    def _problem(self, j: int, name: str) -> str | None:
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute as pc  # noqa: PLC0415
-
-        column, repair = self.data.column(j), f"drop the column (--drop {name})"
-        kind = column.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return self._text_problem(name, column)
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_boolean(kind)):
-            what = "is empty" if pa.types.is_null(kind) else f"is not numeric ({kind})"
-            return f"column {name!r} {what}: {repair}"
-        empty = pc.is_null(column, nan_is_null=pa.types.is_floating(kind))
-        if count := pc.sum(empty).as_py():
-            return (
-                f"column {name!r} has {_cells(count, 'empty')}, the first {self._place(empty)}: "
-                f"fill or remove these rows, or {repair}"
-            )
-        if pa.types.is_floating(kind) and (count := pc.sum(infinite := pc.is_inf(column)).as_py()):
-            return (
-                f"column {name!r} has {_cells(count, 'infinite')}, the first "
-                f"{self._place(infinite)}: correct or remove these rows, or {repair}"
-            )
-        return None
-
-    def _text_problem(self, name: str, column: Any) -> str:
-        """Tell damaged numbers from text."""
-        import pyarrow.compute as pc  # noqa: PLC0415
-
-        filled = [v for v in pc.unique(column).to_pylist() if v]
-        words = [value for value in filled if not _is_number(value)]
-        if not words:
-            return f"column {name!r} is text ({filled[:1]}): drop the column (--drop {name})"
-        bad = pc.is_in(column, value_set=_strings(words, column.type))
-        count = pc.sum(bad).as_py()
-        if count <= max(1, (1 - NUMERIC_SHARE) * len(column)) and len(words) < len(filled):
-            example = column[_first(bad)].as_py()
-            return (
-                f"column {name!r} holds numbers except in {_cells(count, '')}, the first "
-                f"{example[:30]!r} {self._place(bad)}: correct it, add --missing if it stands for "
-                f"an empty cell, or drop the column (--drop {name})"
-            )
-        return (
-            f"column {name!r} is text (for example {words[0][:30]!r}): drop the column "
-            f"(--drop {name}) or encode it as numbers first"
-        )
-
-    def _place(self, where: Any) -> str:
-        row = _first(where)
-        return f"in row {row}" + (f" (line {row + self.first_line})" if self.first_line else "")
 
 
 def read_table(
@@ -171,7 +57,7 @@ def read_table(
     """
     suffix = ".csv" if path == "-" else Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise DataError(f"unknown format {suffix or 'without extension'!r}; use {', '.join(FORMATS)}")
+        raise DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}")
     if suffix == ".npy":
         return _array(_load_npy(path))
     if suffix == ".npz":
@@ -179,28 +65,28 @@ def read_table(
     need_pyarrow(suffix)
     if suffix in TEXT:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        dialect = Dialect("\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim))
+        dialect = Dialect(
+            "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim)
+        )
         table, first_line = parse(data, dialect)
     else:
         table, first_line = _read_arrow(path, suffix), None
     names = [str(name) for name in table.column_names]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise DataError(
-            f"{len(twice)} column name(s) stand twice in the header, the first {twice[0]!r}: rename "
-            "them, or give --no-header if the file has no header"
+            f"the column name {twice!r} stands {names.count(twice)} times in the header: rename "
+            "these columns, or give --no-header if the file has no header"
         )
     return Table(_numbers(table), names, first_line=first_line)
 
 
 def need_pyarrow(suffix: str) -> None:
     """Refuse in one line where pyarrow is not installed."""
-    try:
-        import pyarrow  # noqa: F401, PLC0415
-    except ImportError:
+    if importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError(
             f"{suffix} files need pyarrow: pip install 'xhat[table]' (npy and npz work without)"
-        ) from None
+        )
 
 
 def _read_arrow(path: str, suffix: str) -> Any:
@@ -266,38 +152,8 @@ def _single(archive: Any) -> Any:
 
 def _array(matrix: Any) -> Table:
     """Check what an array must be to be a table."""
-    if not scipy.sparse.issparse(matrix) and (not isinstance(matrix, np.ndarray) or matrix.ndim != 2):
-        raise DataError(f"an array of shape {np.shape(matrix)}: two dimensions, rows by columns, are expected")
+    if matrix.ndim != 2:
+        raise DataError(f"an array of shape {matrix.shape}: rows by columns are expected")
     if matrix.dtype.kind not in "fiub":
         raise DataError(f"an array of {matrix.dtype}: numbers are expected")
     return Table(matrix, [f"x{j}" for j in range(matrix.shape[1])], named=False)
-
-
-def _is_boolean(kind: Any) -> bool:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return bool(pa.types.is_boolean(kind))
-
-
-def _strings(words: list[str], kind: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return pa.array(words, type=kind)
-
-
-def _first(where: Any) -> int:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    return int(pc.index(where, value=True).as_py())
-
-
-def _cells(count: int, what: str) -> str:
-    return f"{count:,} {what}{' ' * bool(what)}cell{'s' * (count != 1)}"
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

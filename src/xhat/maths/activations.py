@@ -4,7 +4,7 @@ Knows: one pre-activation array A in, one array out, element by element.
 Must not know: layers, heads, losses.
 
 The derivative is given A and H = g(A), so that each activation takes whichever is cheaper and
-stabler: sigmoid and tanh need H alone (docs/maths.md, equations 4 to 6).
+stabler: sigmoid and tanh need H alone (docs/maths.md, equations 5 and 6).
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Corruption(Protocol):
 
 @dataclass(frozen=True)
 class Masking:
-    """Set each cell to 0 with probability p (0 is the mean of a standardised column).
+    """Set each cell to 0 with probability p: the mean of a standardised column (equation 37).
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Masking:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Add normal noise of standard deviation sigma, in the scale of the encoded columns.
+    """Add normal noise of standard deviation sigma, in the encoded columns' scale (equation 38).
 
     Parameters
     ----------
@@ -112,7 +112,9 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class SaltAndPepper:
-    """Set each cell, with probability p, to the column's training minimum or maximum (a fair coin).
+    """Set each cell, with probability p, to the column's training minimum or maximum: a fair coin.
+
+    Equation 39 of docs/maths.md.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Heads: the decoder's output function f and the loss, as one object on pre-activations.
 
-Knows: a block of columns, A_hat in, losses and dA_hat out (docs/maths.md, equations 7 to 16).
+Knows: a block of columns, A_hat in, losses and dA_hat out (docs/maths.md, equations 4 and 7 to 16).
 Must not know: weights, layers, how a column came to have its head.
 
 Merging f and the loss keeps the loss finite at any pre-activation (log-sum-exp, never the log of
@@ -101,7 +101,8 @@ class BinaryCrossEntropy:
     """Binary cross-entropy in nats with ``x_hat = s(a_hat)``, s the logistic function.
 
     Domain: x in [0, 1]. The loss ``-x log x_hat - (1 - x) log(1 - x_hat)`` is computed as
-    ``max(a, 0) - x a + log(1 + exp(-|a|))``, finite for every finite a (equation 9).
+    ``max(a, 0) - x a + log(1 + exp(-|a|))``, finite for every finite a (equation 9); its smallest
+    value over a is the entropy of x (equation 10).
     """
 
     @property
@@ -129,7 +130,7 @@ class BinaryCrossEntropy:
         return self.predict(A_hat) - X
 
     def cell_floor(self, X: Matrix) -> Matrix:
-        """Return the entropy of x, which no x_hat can undercut: 0 where x is 0 or 1."""
+        """Return the entropy of x, which no x_hat can undercut: 0 at 0 and 1 (equation 10)."""
         floor: Matrix = -xlogy(X, X) - xlogy(1 - X, 1 - X)
         return floor
 
@@ -149,7 +150,7 @@ class Block:
 
 
 def predict(blocks: tuple[Block, ...], A_hat: Matrix) -> Matrix:
-    """Return ``X_hat = f(A_hat)``, block by block."""
+    """Return ``X_hat = f(A_hat)``, block by block (equation 4)."""
     return _join([b.head.predict(A_hat[:, b.columns]) for b in blocks])
 
 
@@ -174,17 +175,17 @@ def _join(parts: list[Matrix]) -> Matrix:
 
 
 def output_slope(head: Head, A_hat: Matrix) -> Matrix:
-    """Return ``dx_hat/da_hat = f'(a_hat)``, the factor dh2/da2 of the chain."""
+    """Return ``dx_hat/da_hat = f'(a_hat)``, the factor dh2/da2 of the chain (11)."""
     link = _LINKS[head.f]
     return link.derivative(A_hat, link.forward(A_hat))
 
 
 def output_grad(head: Head, A_hat: Matrix, X: Matrix) -> Matrix:
-    """Return ``dL/dx_hat``, the factor dL/dh2 of the chain, in the textbook form.
+    """Return ``dL/dx_hat``, the factor dL/dh2 of the chain (11), in the textbook form.
 
     ``2 (x_hat - x)`` for squared error, ``-x / x_hat + (1 - x) / (1 - x_hat)`` for cross-entropy
     (infinite where x_hat is exactly 0 or 1 and x is not: the reason why training uses the
-    simplified product).
+    simplified product, 16).
     """
     X_hat = head.predict(A_hat)
     if isinstance(head, SquaredError):

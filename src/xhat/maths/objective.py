@@ -67,7 +67,7 @@ class Batch:
 
 
 def encode(net: Network, views: Views, X: Matrix) -> EncoderPass:
-    """Compute ``A_l = H_(l-1) W_l' + b_l`` and ``H_l = g(A_l)`` up to the code (equations 1, 4).
+    """Compute ``A_l = H_(l-1) W_l' + b_l`` and ``H_l = g(A_l)`` up to the code (1, 2, 23).
 
     Parameters
     ----------
@@ -101,13 +101,13 @@ class DecoderPass:
 
 
 def decode(net: Network, views: Views, H: Matrix) -> DecoderPass:
-    """Compute the decoder up to the pre-activation ``A_hat = H W*' + c`` (equation 3)."""
+    """Compute the decoder up to the pre-activation ``A_hat = H W*' + c`` (3, 23, 26)."""
     A_star: list[Matrix] = []
     H_star: list[Matrix] = []
     below = H
     for layer, g in enumerate(net.decoder_activations):
         W_star, c = views.decoder(layer)
-        A_star.append(below @ W_star.T + c)
+        A_star.append(below @ W_star.T + c)  # (23)
         below = g.forward(A_star[-1])
         H_star.append(below)
     W_star, c = views.decoder(net.depth - 1)
@@ -118,12 +118,12 @@ def decode(net: Network, views: Views, H: Matrix) -> DecoderPass:
 
 
 def reconstruct(net: Network, views: Views, X: Matrix) -> Matrix:
-    """Return ``X_hat = f(A_hat)`` of rows X."""
+    """Return ``X_hat = f(A_hat)`` of rows X (equation 4)."""
     return heads.predict(net.blocks, decode(net, views, encode(net, views, X).H[-1]).A_hat)
 
 
 def row_losses(net: Network, A_hat: Matrix, X: Matrix, mask: Matrix | None = None) -> Vector:
-    """Return each row's loss: the sum over observed cells (equations 7 and 9)."""
+    """Return each row's loss: the sum over observed cells (equations 7 to 9)."""
     cells = heads.cell_loss(net.blocks, A_hat, X)
     rows: Vector = (cells if mask is None else cells * mask).sum(axis=1)
     return rows
@@ -138,7 +138,8 @@ def loss_and_grad(
 ) -> float:
     """Return J and write dJ/dtheta into ``grad``.
 
-    ``J = sum_i scale_i loss(x_i, x_hat_i) + penalties`` with ``scale_i = weight_i / n`` (13).
+    ``J = sum_i scale_i loss(x_i, x_hat_i) + penalties`` with ``scale_i = weight_i / n``, times
+    the mask, cell by cell (equation 13).
 
     Parameters
     ----------
@@ -166,7 +167,7 @@ def loss_and_grad(
     enc = encode(net, views, X if X_tilde is None else X_tilde)
     H = enc.H[-1]
     dec = decode(net, views, H)
-    J = float((heads.cell_loss(net.blocks, dec.A_hat, X) * scale).sum())
+    J = float((heads.cell_loss(net.blocks, dec.A_hat, X) * scale).sum())  # (13)
 
     extra = Extra(grads)
     for penalty in objective.penalties:
@@ -196,7 +197,7 @@ def _decoder_backward(
     if net.linear_path:
         dQ = grads.Q
         dQ += dA_hat.T @ H  # (27)
-        dH = dH + dA_hat @ views.Q
+        dH = dH + dA_hat @ views.Q  # (27)
     return dH
 
 
@@ -217,4 +218,4 @@ def _encoder_backward(
         below = enc.H[layer - 1] if layer else enc.X_tilde
         dW += dA.T @ below  # (21)
         db += dA.sum(axis=0)  # (22)
-        dH = dA @ W if layer else dH
+        dH = dA @ W if layer else dH  # (19)

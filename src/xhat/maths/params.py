@@ -38,9 +38,10 @@ class Network:
     code_activation : str
         g of the code layer.
     tied : bool
-        Whether each decoder matrix is the transpose of its encoder matrix.
+        Whether each decoder matrix is the transpose of its encoder matrix (equation 24).
     linear_path : bool
-        Whether ``P x`` is added to the code's and ``Q h`` to the output's pre-activation.
+        Whether ``P x`` is added to the code's and ``Q h`` to the output's pre-activation
+        (equations 25 to 28).
     """
 
     d: int

@@ -64,7 +64,7 @@ class L2:
         return None
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
-        """Add ``2 weight W`` to each dW."""
+        """Add ``2 weight W`` to each dW (equation 29)."""
         value, weight = 0.0, float(self.weight)
         for name, W in views.items():
             if name.startswith("W"):
@@ -87,7 +87,7 @@ class L1Code:
         return None
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
-        """Add ``weight sign(h)`` to dH (0 at h = 0)."""
+        """Add ``weight sign(h)`` to dH (equation 30; 0 at h = 0)."""
         H, weight = enc.H[-1], float(self.weight)
         extra.dH = extra.dH + weight * row[:, None] * np.sign(H)
         return weight * float(row @ np.abs(H).sum(axis=1))
@@ -129,7 +129,7 @@ class KLSparsity:
         )
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
-        """Add ``weight (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`` to dH."""
+        """Add ``weight (-rho / rho_hat + (1 - rho) / (1 - rho_hat))`` to dH (equation 31)."""
         if not row.any():  # rows of weight 0 alone have no mean activity
             return 0.0
         mean_row = row / row.sum()
@@ -175,10 +175,10 @@ class Contractive:
         dW, _ = extra.grad.encoder(0)
         slope = g.derivative(A, H)
         norms = (W * W).sum(axis=1)  # ||W_j||**2
-        weighted = float(self.weight) * row[:, None] * slope  # (33)
+        weighted = float(self.weight) * row[:, None] * slope
         _add_dA(extra, 0, 2 * weighted * g.second(A, H) * norms)  # (34)
         dW += 2 * (weighted * slope).sum(axis=0)[:, None] * W  # (35)
-        return float(((weighted * slope) @ norms).sum())
+        return float(((weighted * slope) @ norms).sum())  # (33)
 
     def _add_layers(
         self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra

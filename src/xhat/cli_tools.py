@@ -1,0 +1,214 @@
+"""What the commands share: reading and matching tables, fitting, writing results.
+
+Knows: files, the estimator's public methods. Must not know: click, maths.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import csv
+import difflib
+import errno
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xhat.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from xhat.data.table import Table
+    from xhat.estimator import Autoencoder
+
+#: Problems of a table shown one by one.
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Words:
+    """Messages to people, on standard error; none if ``quiet``."""
+
+    quiet: bool
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        if not self.quiet:
+            print(text, file=sys.stderr)  # noqa: T201
+
+    @contextlib.contextmanager
+    def warnings(self) -> Iterator[None]:
+        """Let warnings pass, unless quiet; the names of columns are matched here, not there."""
+        with warnings.catch_warnings():
+            if self.quiet:
+                warnings.simplefilter("ignore")
+            warnings.filterwarnings("ignore", "X (does not have valid|has) feature names")
+            yield
+
+
+@dataclass(frozen=True)
+class Flags:
+    """How DATA is to be read."""
+
+    id_column: str | None
+    drop: list[str]
+    columns: list[str]
+    missing: tuple[str, ...]
+    header: bool
+    words: Words
+
+
+def split_names(values: Sequence[str]) -> list[str]:
+    """Return the names of a repeatable, comma-separated option; quotes protect a comma.
+
+    Examples
+    --------
+    >>> split_names(['a,b', '"c,d"'])
+    ['a', 'b', 'c,d']
+    """
+    rows = csv.reader(values, skipinitialspace=True)
+    return list(dict.fromkeys(name.strip() for row in rows for name in row))
+
+
+@contextlib.contextmanager
+def about(path: str) -> Iterator[None]:
+    """Put the name of the file in front of what is wrong with its data."""
+    name = (
+        "standard input" if path == "-" else path if len(path) <= 80 else f".../{Path(path).name}"
+    )
+    try:
+        yield
+    except DataError as error:
+        raise DataError("\n".join(f"{name}: {line}" for line in str(error).split("\n"))) from error
+
+
+def read(
+    path: str, flags: Flags, apart: str | None
+) -> tuple[Table, list[Any] | None, list[Any] | None]:
+    """Return the columns to model, the id column and one more column set apart."""
+    from xhat.data.readers import read_table  # noqa: PLC0415
+
+    kept = [name for name in (flags.id_column,) if name]
+    table = read_table(path, missing=flags.missing, header=flags.header, verbatim=kept)
+    if table.named and flags.header and all(_is_number(name) for name in table.names):
+        flags.words.say("note: all column names are numbers; if there is no header: --no-header")
+    ids = table.values(flags.id_column) if flags.id_column else None
+    others = table.values(apart) if apart else None
+    table = table.drop([name for name in (flags.id_column, apart, *flags.drop) if name])
+    if flags.columns:
+        table = table.select(flags.columns)
+    return table, ids, others
+
+
+def check_folder(output: str) -> None:
+    """Refuse a folder that is not there before any work is done."""
+    folder = Path(output).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
+
+
+def units(k: int) -> str:
+    """Return k with its noun."""
+    return f"{k} unit{'s' * (k != 1)}"
+
+
+def refuse_problems(table: Table, *, needed: bool) -> None:
+    """Raise one error with a line for every column that cannot be used.
+
+    ``needed``: a model needs the columns, so dropping one is no way out.
+    """
+    problems = table.problems(needed=needed)
+    if len(problems) > SHOWN:
+        more = len(problems) - SHOWN
+        problems = [*problems[:SHOWN], f"and {more} more columns cannot be used"]
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+# -- fit ------------------------------------------------------------------------------------------
+
+
+def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> Autoencoder:
+    """Read, fit, save; say what came out."""
+    from xhat import Autoencoder  # noqa: PLC0415
+
+    check_folder(output)
+    parameters = _parameters(wishes, quiet=flags.words.quiet)
+    make = Autoencoder.textbook if wishes["textbook"] else Autoencoder
+    ae = make(**parameters)
+    with about(path):
+        table, _, _ = read(path, flags, None)
+        refuse_problems(table, needed=False)
+        ae.fit(table.data)
+    ae.set_params(verbose=0)  # how talkative a fit was is no property of the model
+    ae.save(output)
+    kinds = [type(kind).__name__.lower() for kind in ae.heads_.values()]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    size = f"{table.n_rows} rows, {len(kinds)} columns ({counts})"
+    flags.words.say(f"{size} -> {units(ae.n_components_)}")
+    flags.words.say(str(ae.compare_pca()))
+    flags.words.say(f"saved {output}")
+    return ae
+
+
+def _parameters(wishes: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Turn options into parameters of the estimator; --set has the last word."""
+    from xhat import Autoencoder  # noqa: PLC0415
+
+    given = {"n_components": wishes["components"], "max_iter": wishes["epochs"]}
+    if wishes["heads"]:
+        given["heads"] = _heads(wishes["heads"])
+    parameters = {name: value for name, value in given.items() if value is not None}
+    parameters["random_state"] = wishes["seed"]
+    parameters["verbose"] = int(sys.stderr.isatty() and not quiet)
+    known = Autoencoder().get_params(deep=False)
+    for setting in wishes["settings"]:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ParameterError(f"--set {setting}: expected NAME=VALUE")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
+            raise ParameterError(f"--set {setting}: there is no parameter {name!r}; {hint}")
+        parameters[name] = literal(text)
+    return parameters
+
+
+def literal(text: str) -> Any:
+    """Return a number, tuple, bool or None where text is one, else the text itself.
+
+    Examples
+    --------
+    >>> literal("(256, 64)"), literal("1e-3"), literal("sgd"), literal("True")
+    ((256, 64), 0.001, 'sgd', True)
+    """
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if value is None or isinstance(value, (int, float, tuple, str)) else text
+
+
+def _heads(wish: str) -> Any:
+    if wish in ("auto", "real", "binary"):
+        return wish
+    if not wish.endswith(".json"):
+        raise ParameterError(f"--heads {wish}: expected auto, real, binary or a .json file")
+    try:
+        heads = json.loads(Path(wish).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{wish}: not JSON ({error})") from None
+    if not isinstance(heads, dict):
+        raise DataError(f'{wish}: an object such as {{"age": "real"}} is expected')
+    return heads
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

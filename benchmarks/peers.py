@@ -371,7 +371,7 @@ def scikit_learn(row):
 
     def work(rows):
         MLPRegressor(
-            row.widths[1:-1], activation=g, alpha=0, batch_size=row.batch, n_iter_no_change=10**9,
+            hidden_layer_sizes=row.widths[1:-1], activation=g, alpha=0, batch_size=row.batch, n_iter_no_change=10**9,
             max_iter=max(1, round(rows / row.n)), random_state=0, tol=0,
         ).fit(X, X)
 
@@ -396,7 +396,6 @@ def pyod(row):
             epoch_num=max(1, round(rows / row.n)),
         )
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            model._set_seed() if hasattr(model, "_set_seed") else None
             model.fit(X)
 
     return work, "epochs"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from importlib.util import find_spec
 
 from xhat.engines.base import Engine, Optimizer
 from xhat.engines.reference import ReferenceEngine
 from xhat.maths.objective import Objective
 
 #: What to do where the compiled engine is absent; shown by the warning and `xhat info --engines`.
-REMEDY = "install a C++17 compiler and run: pip install --force-reinstall --no-binary xhat xhat"
+REMEDY = "To build it: pip install --force-reinstall --no-deps --no-binary xhat xhat"
 
 
 @cache
@@ -65,6 +66,8 @@ def choose(name: str, objective: Objective, optimizer: Optimizer | None) -> tupl
 
 
 def _compiled() -> Engine | str:
+    if find_spec("xhat.engines.compiled._kernels") is None:
+        return "this installation was built without a C++ compiler (GCC or Clang)"
     try:
         from xhat.engines.compiled.engine import CompiledEngine  # noqa: PLC0415 - may be absent
     except ImportError as error:

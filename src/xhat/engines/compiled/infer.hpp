@@ -48,7 +48,7 @@ template <class T> void loss_thread(void* context, int thread) {
         const Index begin = __atomic_fetch_add(&w.next, TILE, __ATOMIC_RELAXED);
         if (begin >= task.count) return;
         const Index n = task.count - begin < TILE ? task.count - begin : TILE;
-        gather(net, task.rows, task.order, begin, task.count, r0, r0 + n, T(1), 0, 0);
+        gather(net, task.rows, task.order, begin, r0, r0 + n, T(1), 0, 0);
         for (Index v = 1; v < plan.nodes; v++) forward_node(net, v, r0, r0 + n);
         w.partial[2 * (begin / TILE)] = heads<T, false>(net, r0, r0 + n);
         double weight = 0;

@@ -39,6 +39,22 @@ template <class T> struct Net {
 // Row r of the rows in use: where it lies in the data.
 inline Index source(const Index* order, Index r) { return order ? order[r] : r; }
 
+// Rows that will be gathered next, brought into cache a few at a time between the products: a core
+// waits for some 20 lines at once, so asking for all of them together would stall.
+struct Ahead {
+    const char* X;
+    Index bytes;  // of a row
+    const Index* order;
+    Index next, end;
+
+    inline void fetch(Index count) {
+        for (; count > 0 && next < end; count--, next++) {
+            const char* row = X + order[next] * bytes;
+            for (Index b = 0; b < bytes + 63 && b < 512; b += 64) __builtin_prefetch(row + b);
+        }
+    }
+};
+
 template <class T> inline void copy_row(T* to, const T* from, Index d) {
     using P = Vec<T, FULL>;
     using H = Vec<T, 16>;
@@ -55,20 +71,15 @@ template <class T> inline void copy_row(T* to, const T* from, Index d) {
 
 // Brings rows order[first ..] into workspace rows r0 .. r1: X, x_tilde, mask and scale.
 template <class T>
-void gather(Net<T>& net, const Rows& rows, const Index* order, Index first, Index last_row,
-            Index r0, Index r1, T divisor, std::uint64_t key, std::uint64_t counter) {
+void gather(Net<T>& net, const Rows& rows, const Index* order, Index first, Index r0, Index r1,
+            T divisor, std::uint64_t key, std::uint64_t counter) {
     const Plan& plan = *net.plan;
-    const Index d = plan.node[0].width, ld = net.ld[0], ahead = 16;
+    const Index d = plan.node[0].width, ld = net.ld[0];
     const T* X = static_cast<const T*>(rows.X);
     const T* M = static_cast<const T*>(rows.mask);
     const T* weight = static_cast<const T*>(rows.weight);
     for (Index r = r0; r < r1; r++) {
         const Index from = source(order, first + r - r0);
-        if (order && first + r - r0 + ahead < last_row) {
-            const char* next = reinterpret_cast<const char*>(X + order[first + r - r0 + ahead] * d);
-            for (Index b = 0; b < d * Index(sizeof(T)) && b < 512; b += 64)
-                __builtin_prefetch(next + b);
-        }
         copy_row(net.X + r * ld, X + from * d, d);
         if (M) copy_row(net.M + r * ld, M + from * d, d);
         net.scale[r] = (weight ? weight[from] : T(1)) / divisor;

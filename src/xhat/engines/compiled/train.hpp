@@ -15,7 +15,8 @@ using xhat::Inference;
 using xhat::Task;
 
 constexpr Index CHUNK_ROWS = 1024;     // rows whose activations are held at a time
-constexpr Index PIECE = 16 * 1024;     // parameters of a piece, about
+constexpr Index PIECE = 16 * 1024;     // parameters of a piece, about: it stays in cache
+constexpr Index GROUP = 1000;          // parameters of a group, at least
 
 // Rows i0 <= i < i1 of a matrix, or (matrix -1) the bias of a node.
 struct Piece {
@@ -54,8 +55,9 @@ template <class T> struct Trainer {
     Net<T> net;
     Task* task;
     Barrier barrier;
-    Index pieces;
+    Index pieces, groups;
     Piece* piece;
+    Index* group;  // first piece of each, and the end
     double *partial_J, *partial_l2, *rho;
     double kl;
     T* grad;
@@ -141,32 +143,63 @@ double refresh(Net<T>& net, const T* theta, Index m, Index node, Index i0, Index
     return squares;
 }
 
-// The parameters in fixed pieces of whole rows (a multiple of the register tile).
+// The parameters in fixed pieces, in the order of theta: the bias of a node, or whole rows of a
+// matrix (a multiple of the register tile).
 inline Index cut_pieces(const Plan& plan, Piece* piece) {
     Index count = 0;
-    for (Index m = 0; m < plan.matrices; m++) {
-        const Matrix& M = plan.matrix[m];
-        Index rows = PIECE / M.cols / 8 * 8;
-        rows = rows < 8 ? 8 : rows;
-        for (Index i = 0; i < M.rows; i += rows, count++) {
-            const Index end = i + rows < M.rows ? i + rows : M.rows;
-            if (piece) piece[count] = {m, 0, i, end, M.offset + i * M.cols, (end - i) * M.cols};
+    for (Index offset = 0; offset < plan.size;) {
+        const Index start = offset;
+        for (Index v = 1; v < plan.nodes; v++) {
+            if (plan.node[v].bias != offset) continue;
+            if (piece) piece[count] = {-1, v, 0, 0, offset, plan.node[v].width};
+            count++;
+            offset += plan.node[v].width;
         }
+        for (Index m = 0; m < plan.matrices; m++) {
+            const Matrix& M = plan.matrix[m];
+            if (M.offset != offset) continue;
+            Index rows = PIECE / M.cols / 8 * 8;
+            rows = rows < 8 ? 8 : rows;
+            for (Index i = 0; i < M.rows; i += rows, count++) {
+                const Index end = i + rows < M.rows ? i + rows : M.rows;
+                if (piece) piece[count] = {m, 0, i, end, M.offset + i * M.cols, (end - i) * M.cols};
+            }
+            offset += M.rows * M.cols;
+        }
+        if (offset == start) return 0;  // not a network's layout; the binding refuses it
     }
-    for (Index v = 1; v < plan.nodes; v++, count++)
-        if (piece) piece[count] = {-1, v, 0, 0, plan.node[v].bias, plan.node[v].width};
     return count;
 }
 
-// First piece of a thread: shares of about equal size.
-template <class T> inline Index first_piece(const Trainer<T>& t, int thread) {
-    Index sum = 0;
-    const Index goal = t.net.plan->size * thread / t.barrier.threads;
-    for (Index i = 0; i < t.pieces; i++) {
-        if (sum >= goal) return i;
-        sum += t.piece[i].size;
+// Small pieces in a row share one step of the optimiser: fixed groups, never split between threads.
+inline Index cut_groups(const Piece* piece, Index pieces, Index* group) {
+    Index count = 0, size = GROUP;
+    for (Index p = 0; p < pieces; p++) {
+        if (size >= GROUP) {
+            if (group) group[count] = p;
+            count++;
+            size = 0;
+        }
+        size += piece[p].size;
     }
-    return t.pieces;
+    if (group) group[count] = pieces;
+    return count;
+}
+
+// First group of a thread: shares of about equal size.
+template <class T> inline Index first_group(const Trainer<T>& t, int thread) {
+    Index g = 0;
+    const Index goal = t.net.plan->size * thread / t.barrier.threads;
+    while (g < t.groups && t.piece[t.group[g]].offset < goal) g++;
+    return g;
+}
+
+template <class T> void refresh_group(Trainer<T>& t, Index g) {
+    for (Index p = t.group[g]; p < t.group[g + 1]; p++) {
+        const Piece& piece = t.piece[p];
+        t.partial_l2[p] = refresh(t.net, static_cast<const T*>(t.task->theta), piece.matrix,
+                                  piece.node, piece.i0, piece.i1);
+    }
 }
 
 // Adds what is not a product to the gradient of a piece: L2 (29) and contractive (35).
@@ -194,19 +227,19 @@ void add_penalties(Trainer<T>& t, const Piece& p, Index n, bool last_chunk) {
 }
 
 template <class T>
-void optimise(const Trainer<T>& t, const Piece& p, double learning_rate, double correct1,
+void optimise(const Trainer<T>& t, Index offset, Index size, double learning_rate, double correct1,
               double correct2) {
     const Plan& plan = *t.net.plan;
-    T* theta = static_cast<T*>(t.task->theta) + p.offset;
-    T* slot0 = static_cast<T*>(t.task->slot0) + p.offset;
-    const T* grad = t.grad + p.offset;
+    T* theta = static_cast<T*>(t.task->theta) + offset;
+    T* slot0 = static_cast<T*>(t.task->slot0) + offset;
+    const T* grad = t.grad + offset;
     if (plan.optimizer == xhat::SGD) {
-        sgd(plan, learning_rate, p.size, theta, grad, slot0);
+        sgd(plan, learning_rate, size, theta, grad, slot0);
         return;
     }
     const T* decay = static_cast<const T*>(t.task->decay);
-    adam(plan, learning_rate, correct1, correct2, p.size, theta, grad, slot0,
-         static_cast<T*>(t.task->slot1) + p.offset, decay ? decay + p.offset : nullptr);
+    adam(plan, learning_rate, correct1, correct2, size, theta, grad, slot0,
+         static_cast<T*>(t.task->slot1) + offset, decay ? decay + offset : nullptr);
 }
 
 // Runs f(r0, r1, block) over this thread's share of the blocks of n rows.
@@ -218,6 +251,11 @@ template <class F> inline void share_rows(Index n, int thread, int threads, F f)
     }
 }
 
+// First row of a thread's share.
+inline Index share_begin(Index n, int thread, int threads) {
+    return (n + BLOCK_ROWS - 1) / BLOCK_ROWS * thread / threads * BLOCK_ROWS;
+}
+
 template <class T> struct Chunk {
     Index batch_first, batch_rows, first, rows;  // positions in the order
     bool last;
@@ -227,8 +265,22 @@ template <class T>
 void gather_block(Trainer<T>& t, const Chunk<T>& c, Index r0, Index r1) {
     const Task& task = *t.task;
     const Index first = c.first + r0;
-    gather(t.net, task.rows, task.order, first, task.count, r0, r1, T(c.batch_rows), task.key,
+    gather(t.net, task.rows, task.order, first, r0, r1, T(c.batch_rows), task.key,
            task.first + std::uint64_t(first));
+}
+
+// The block that this thread will gather after the one that ends at row r1 of the chunk.
+template <class T>
+Ahead next_rows(const Trainer<T>& t, const Chunk<T>& c, Index r1, int thread) {
+    const Task& task = *t.task;
+    const int threads = t.barrier.threads;
+    Index next = c.first + r1;
+    if (r1 >= share_begin(c.rows, thread + 1, threads) || r1 == c.rows)
+        next = c.first + c.rows + share_begin(c.rows, thread, threads);
+    Index end = next + BLOCK_ROWS < task.count ? next + BLOCK_ROWS : task.count;
+    if (!task.order || next > end) end = next;
+    const Index bytes = t.net.plan->node[0].width * Index(sizeof(T));
+    return {static_cast<const char*>(task.rows.X), bytes, task.order, next, end};
 }
 
 // The batch mean of the code, before anything that needs it (equation 31).
@@ -280,7 +332,7 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
     const int threads = t.barrier.threads;
     const Index start = i * task.batch_size;
     const Index n = task.count - start < task.batch_size ? task.count - start : task.batch_size;
-    const Index p0 = first_piece(t, thread), p1 = first_piece(t, thread + 1);
+    const Index g0 = first_group(t, thread), g1 = first_group(t, thread + 1);
     const bool optimises = plan.optimizer != xhat::GRADIENT_ONLY;
     const double taken = double(task.step + i + 1);
     const double correct1 = 1 - __builtin_pow(plan.beta1, taken);
@@ -295,9 +347,15 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
         const bool encoded = plan.kl_weight != 0 && c.rows == n;
         share_rows(c.rows, thread, threads, [&](Index r0, Index r1, Index block) {
             if (!encoded) gather_block(t, c, r0, r1);
-            for (Index v = encoded ? plan.code + 1 : 1; v < plan.nodes; v++)
+            Ahead ahead = next_rows(t, c, r1, thread);
+            const Index share = (ahead.end - ahead.next + plan.nodes - 1) / plan.nodes;
+            for (Index v = encoded ? plan.code + 1 : 1; v < plan.nodes; v++) {
+                ahead.fetch(share);
                 forward_node(net, v, r0, r1);
+            }
+            ahead.fetch(share);
             double partial = heads<T, true>(net, r0, r1);
+            ahead.fetch(share);
             partial += backward_rows(net, r0, r1);
             t.partial_J[done / BLOCK_ROWS + block] = partial;
         });
@@ -310,15 +368,18 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
             if (optimises && !(J - J == 0)) return J;  // not finite: no step
         }
         if (threads > 1 && c.last && plan.l2 != 0) wait_for_all(t.barrier);  // partial_l2 is read
-        for (Index p = p0; p < p1; p++) {
-            const Piece& piece = t.piece[p];
-            if (piece.matrix < 0) bias_gradient(net, piece.node, c.rows, done > 0, t.grad);
-            else matrix_gradient(net, piece.matrix, piece.i0, piece.i1, c.rows, done > 0, t.grad);
-            add_penalties(t, piece, c.rows, c.last);
+        for (Index g = g0; g < g1; g++) {
+            const Piece &first = t.piece[t.group[g]], &end = t.piece[t.group[g + 1] - 1];
+            for (Index p = t.group[g]; p < t.group[g + 1]; p++) {
+                const Piece& piece = t.piece[p];
+                if (piece.matrix < 0) bias_gradient(net, piece.node, c.rows, done > 0, t.grad);
+                else matrix_gradient(net, piece.matrix, piece.i0, piece.i1, c.rows, done > 0, t.grad);
+                add_penalties(t, piece, c.rows, c.last);
+            }
             if (!c.last || !optimises) continue;
-            optimise(t, piece, task.learning_rates[i], correct1, correct2);
-            t.partial_l2[p] = refresh(net, static_cast<const T*>(task.theta), piece.matrix,
-                                      piece.node, piece.i0, piece.i1);
+            optimise(t, first.offset, end.offset + end.size - first.offset, task.learning_rates[i],
+                     correct1, correct2);
+            refresh_group(t, g);
         }
         wait_for_all(t.barrier);
     }
@@ -327,12 +388,7 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
 
 template <class T> void train_thread(void* context, int thread) {
     Trainer<T>& t = *static_cast<Trainer<T>*>(context);
-    const Index p0 = first_piece(t, thread), p1 = first_piece(t, thread + 1);
-    for (Index p = p0; p < p1; p++) {
-        const Piece& piece = t.piece[p];
-        t.partial_l2[p] = refresh(t.net, static_cast<const T*>(t.task->theta), piece.matrix,
-                                  piece.node, piece.i0, piece.i1);
-    }
+    for (Index g = first_group(t, thread); g < first_group(t, thread + 1); g++) refresh_group(t, g);
     wait_for_all(t.barrier);
     for (Index i = 0; i < t.task->batches; i++) {
         const double J = step(t, i, thread);
@@ -361,6 +417,7 @@ template <class T> int train(const Plan& plan, Task& task) {
         take_net(arena, t.net, plan, capacity, true, task.rows.mask != nullptr);
         t.pieces = cut_pieces(plan, nullptr);
         t.piece = arena.take<Piece>(t.pieces);
+        t.group = arena.take<Index>(t.pieces + 1);
         t.partial_J = arena.take<double>(batch / BLOCK_ROWS + 1);
         t.partial_l2 = arena.take<double>(t.pieces);
         t.rho = arena.take<double>(plan.node[plan.code].width);
@@ -369,6 +426,7 @@ template <class T> int train(const Plan& plan, Task& task) {
         if (!arena.base) return 1;
     }
     cut_pieces(plan, t.piece);
+    t.groups = cut_groups(t.piece, t.pieces, t.group);
     t.task = &task;
     t.barrier = {task.threads, 0, 0};
     task.done = 0;

@@ -3,7 +3,9 @@
 Started by benchmarks.step as ``python -m benchmarks.peers PEER ROW``. The first answer is the
 number of rows a measurement works on; then every line "go" is one measurement. Every peer gets
 the same float32 rows, the same layers, squared error, Adam at 1e-3 and two threads, in the way
-its own users would make it fast; what a peer cannot express is left out and said in `note`.
+its own users would make it fast. Shuffling is left out of the measurement where a peer lets the
+caller do it (xhat, torch, jax). What a peer cannot express is left out: scikit-learn and PyOD have
+no linear path and no silu (they get relu).
 """
 
 from __future__ import annotations
@@ -93,11 +95,12 @@ def xhat(row, engine_name="compiled"):
         return score, row.n
     optimizer, objective, data = Adam(), Objective(net), Batch(X)
     state = optimizer.init(net, theta)
+    whole = rng.permutation(row.n)
 
     def work(rows):
         done = 0
         while done < rows:
-            order = rng.permutation(row.n)[: rows - done]
+            order = whole[: rows - done]
             rates = np.full(-(-len(order) // row.batch), 1e-3)
             engine.run(objective, optimizer, theta, state, Run(data, order, row.batch, rates))
             done += len(order)
@@ -194,10 +197,12 @@ def torch_loop(row, compile_step=False):
     if compile_step:
         loss_of = torch.compile(loss_of)
 
+    whole = torch.randperm(row.n)
+
     def work(rows):
         done = 0
         while done < rows:
-            order = torch.randperm(row.n)[: rows - done]
+            order = whole[: rows - done]
             for start in range(0, len(order), row.batch):
                 index = order[start : start + row.batch]
                 if compile_step and len(index) < row.batch:
@@ -306,24 +311,26 @@ def jax_scan(row):
         nu = jax.tree.map(lambda v, d: 0.999 * v + 0.001 * d * d, nu, grad)
         theta = jax.tree.map(
             lambda p, m, v: p - 1e-3 * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8),
-            theta, mu, nu,
+            theta,
+            mu,
+            nu,
         )
         return (theta, mu, nu, t), 0.0
 
+    steps = row.n // row.batch
+    order = jnp.asarray(rng.permutation(row.n)[: steps * row.batch].reshape(steps, row.batch))
+
     @jax.jit
-    def epoch(carry, key):
-        order = jax.random.permutation(key, row.n)
-        steps = row.n // row.batch
-        return jax.lax.scan(step, carry, order[: steps * row.batch].reshape(steps, row.batch))[0]
+    def epoch(carry, order):
+        return jax.lax.scan(step, carry, order)[0]
 
     zeros = jax.tree.map(jnp.zeros_like, theta)
-    carry, count = (theta, zeros, zeros, jnp.float32(0)), 0
+    carry = (theta, zeros, zeros, jnp.float32(0))
 
     def work(rows):
-        nonlocal carry, count
+        nonlocal carry
         for _ in range(max(1, round(rows / row.n))):
-            count += 1
-            carry = epoch(carry, jax.random.key(count))
+            carry = epoch(carry, order)
         jax.block_until_ready(carry)
 
     return work, "epochs"
@@ -371,8 +378,14 @@ def scikit_learn(row):
 
     def work(rows):
         MLPRegressor(
-            hidden_layer_sizes=row.widths[1:-1], activation=g, alpha=0, batch_size=row.batch, n_iter_no_change=10**9,
-            max_iter=max(1, round(rows / row.n)), random_state=0, tol=0,
+            hidden_layer_sizes=row.widths[1:-1],
+            activation=g,
+            alpha=0,
+            batch_size=row.batch,
+            n_iter_no_change=10**9,
+            max_iter=max(1, round(rows / row.n)),
+            random_state=0,
+            tol=0,
         ).fit(X, X)
 
     return work, "epochs"
@@ -392,7 +405,10 @@ def pyod(row):
         model = AutoEncoder(
             hidden_neuron_list=list(row.widths[1 : len(row.widths) // 2 + 1]),
             hidden_activation_name="sigmoid" if row.g == "sigmoid" else "relu",
-            batch_norm=False, dropout_rate=0.0, batch_size=row.batch, verbose=0,
+            batch_norm=False,
+            dropout_rate=0.0,
+            batch_size=row.batch,
+            verbose=0,
             epoch_num=max(1, round(rows / row.n)),
         )
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -428,7 +444,9 @@ def main():
         rate = rows / (time.perf_counter() - began)
         if not isinstance(unit, int):
             rows = max(rows, int(SECONDS * rate))
-            rows = max(1, round(rows / row.n)) * row.n if unit else -(-rows // row.batch) * row.batch
+            rows = (
+                max(1, round(rows / row.n)) * row.n if unit else -(-rows // row.batch) * row.batch
+            )
         print(json.dumps({"rows": rows}), file=answers, flush=True)
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers, flush=True)

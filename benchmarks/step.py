@@ -30,7 +30,10 @@ class Worker:
         self.peer = peer
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.peers", peer, row],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
             env=env,
         )
         answer = self.answer()
@@ -89,8 +92,13 @@ def show(result):
         spread = f"{min(values):,.0f} .. {max(values):,.0f}"
         print(f"  {peer:18}{rate:14,.0f} rows/s{step}   ({spread})")
     if "best_peer" in result:
-        print(f"  = {result['ratio_to_best_peer']:.2f} x the best peer ({result['best_peer']})", end="")
-        print(f", {result['ratio_to_pyod']:.0f} x pyod" if "ratio_to_pyod" in result else "", end="")
+        print(
+            f"  = {result['ratio_to_best_peer']:.2f} x the best peer ({result['best_peer']})",
+            end="",
+        )
+        print(
+            f", {result['ratio_to_pyod']:.0f} x pyod" if "ratio_to_pyod" in result else "", end=""
+        )
         print(f", {result['time_over_floor']:.2f} x the floor's time")
 
 

@@ -92,7 +92,8 @@ def threads(monkeypatch, count):
     from xhat.engines.compiled import engine
 
     monkeypatch.setattr(engine, "thread_limit", lambda: count)
-    monkeypatch.setattr(engine, "SPLIT_STEP", 0)  # even the smallest step
+    monkeypatch.setattr(engine.Pace, "choose", lambda self, limit, rows: count)
+    monkeypatch.setattr(engine, "SPLIT_SUM", 0)  # even the smallest sum
     monkeypatch.setattr(engine, "SPLIT_CELLS", 0)
 
 
@@ -166,3 +167,19 @@ def test_an_order_outside_the_rows_is_refused():
             state,
             Run(case.batch, np.array([0, 10]), 2, np.full(1, 1e-3)),
         )
+
+
+def test_threads_follow_the_clock():
+    from xhat.engines.compiled.engine import TRY_AGAIN, Pace
+
+    pace = Pace()
+    assert pace.choose(2, 10_000) == 1  # nothing known yet
+    pace.record(1, 10_000, 0.010)
+    assert pace.choose(1, 10_000) == 1
+    assert pace.choose(2, 10) == 1  # too short a run to start a thread for
+    assert pace.choose(2, 10_000) == 2
+    pace.record(2, 10_000, 0.006)
+    assert pace.choose(2, 10_000) == 2
+    pace.record(2, 10_000, 0.011)  # the other core is taken
+    chosen = [pace.choose(2, 10_000) for _ in range(TRY_AGAIN)]
+    assert chosen.count(2) == 1

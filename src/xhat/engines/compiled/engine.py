@@ -6,6 +6,7 @@ Must not know: how anything is computed. Importing this module needs the built e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,17 +34,54 @@ _PENALTIES = (L2, L1Code, KLSparsity, Contractive)
 # By full name: engines may not import xhat.train, and a user's subclass may differ.
 _OPTIMIZERS = {"xhat.train.optimizers.Adam": 1, "xhat.train.optimizers.SGD": 2}
 
-#: Multiply-adds from which a step is split over threads: below, waiting for each other costs more
-#: than the second core saves (two waits of about a microsecond a step; measured on 2 cores).
-SPLIT_STEP = 1_000_000
-#: Rows from which inference is: starting a thread costs about 50 microseconds.
+#: Multiply-adds below which a step stays on one thread: the two waits of a step cost more.
+SPLIT_STEP = 50_000
+#: Seconds below which a run does: starting a thread costs some 50 microseconds.
+SPLIT_SECONDS = 0.001
+#: Multiply-adds from which a gradient over all rows is split.
+SPLIT_SUM = 4_000_000
+#: Cells of input from which inference is split.
 SPLIT_CELLS = 200_000
+#: Every so many runs, the number of threads not in use is tried again.
+TRY_AGAIN = 24
+MOST_PACES = 100
+
+
+class Pace:
+    """One thread or all: decided by what the last runs of the same shape took.
+
+    The number of threads changes no byte of the result, so it may follow the clock: with the other
+    core busy, a second thread makes a small step slower.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}  # per row, by number of threads
+        self.runs = 0
+
+    def choose(self, limit: int, rows: int) -> int:
+        """Return the number of threads for a run over some rows."""
+        if limit == 1 or min(self.seconds.values(), default=0.0) * rows < SPLIT_SECONDS:
+            return 1
+        self.runs += 1
+        if limit not in self.seconds:
+            return limit
+        best, other = sorted((1, limit), key=lambda threads: self.seconds[threads])
+        # Not worth another look if it was far slower; then more rarely.
+        wait = TRY_AGAIN if self.seconds[other] < 2 * self.seconds[best] else 8 * TRY_AGAIN
+        return other if self.runs % wait == 0 else best
+
+    def record(self, threads: int, rows: int, seconds: float) -> None:
+        """Remember how long a run took."""
+        self.seconds[threads] = seconds / max(rows, 1)
 
 
 class CompiledEngine:
     """The C++ implementation of the Engine protocol."""
 
     name = "compiled"
+
+    def __init__(self) -> None:
+        self._paces: dict[tuple[object, ...], Pace] = {}
 
     def refuses(self, objective: Objective, optimizer: Optimizer | None) -> str | None:
         """Return what the kernels do not know, in words, or None."""
@@ -74,6 +112,14 @@ class CompiledEngine:
         plan = _plan(objective, theta, numbers)
         slots = [state.slots[name] for name in ("mu", "nu", "v") if name in state.slots]
         losses = np.empty(len(run.learning_rates))
+        rows = len(run.order)
+        size = min(run.batch_size, rows)
+        if len(self._paces) > MOST_PACES:  # a long sweep over shapes
+            self._paces.clear()
+        pace = self._paces.setdefault((objective.net, size, theta.dtype.char), Pace())
+        limit = thread_limit() if 3 * size * objective.net.size >= SPLIT_STEP else 1
+        threads = pace.choose(limit, rows)
+        began = time.perf_counter()
         done = plan.run(
             theta,
             *_rows(run.data, theta),
@@ -87,8 +133,9 @@ class CompiledEngine:
             slots[1] if len(slots) > 1 else None,
             state.decay,
             losses,
-            _threads(objective.net, min(run.batch_size, len(run.order))),
+            threads,
         )
+        pace.record(threads, rows, time.perf_counter() - began)
         finite = bool(done) and bool(np.isfinite(losses[done - 1]))
         state.step += done if finite else done - 1
         return losses[:done]
@@ -100,7 +147,7 @@ class CompiledEngine:
         reason = next(_problems(objective), None)
         assert reason is None, reason
         plan = _plan(objective, theta, {})
-        threads = _threads(objective.net, len(batch.X))
+        threads = thread_limit() if 3 * len(batch.X) * objective.net.size >= SPLIT_SUM else 1
         return plan.loss_and_grad(theta, *_rows(batch, theta), grad, threads)
 
     def encode(self, net: Network, theta: Vector, X: Matrix) -> Matrix:
@@ -216,11 +263,6 @@ def _infer(net: Network, theta: Vector, rows: Matrix, origin: int, to: int) -> M
         threads = _inference_threads(len(rows), net.d)
         plan.infer(theta, np.ascontiguousarray(rows, theta.dtype), out, origin, to, threads)
     return out
-
-
-def _threads(net: Network, rows: int) -> int:
-    products = 3 * rows * net.size
-    return thread_limit() if products >= SPLIT_STEP else 1
 
 
 def _inference_threads(rows: int, d: int) -> int:

@@ -172,26 +172,29 @@ inline Index cut_pieces(const Plan& plan, Piece* piece) {
 }
 
 // Small pieces in a row share one step of the optimiser: fixed groups, never split between threads.
-inline Index cut_groups(const Piece* piece, Index pieces, Index* group) {
-    Index count = 0, size = GROUP;
-    for (Index p = 0; p < pieces; p++) {
-        if (size >= GROUP) {
-            if (group) group[count] = p;
-            count++;
-            size = 0;
-        }
-        size += piece[p].size;
+// At least a third of the parameters or GROUP of them, so that two threads find work.
+inline Index cut_groups(const Piece* piece, Index pieces, Index size, Index* group) {
+    const Index enough = size / 3 < GROUP ? size / 3 : GROUP;
+    Index count = 0;
+    for (Index p = 0, begin = 0; p < pieces; p++) {
+        if (p > 0 && (piece[p].offset - begin < enough || size - piece[p].offset < enough)) continue;
+        begin = piece[p].offset;
+        group[count++] = p;
     }
-    if (group) group[count] = pieces;
+    group[count] = pieces;
     return count;
 }
 
-// First group of a thread: shares of about equal size.
+// First group of a thread: those whose middle lies in its share of theta.
 template <class T> inline Index first_group(const Trainer<T>& t, int thread) {
+    const Index size = t.net.plan->size, goal = size * thread / t.barrier.threads;
     Index g = 0;
-    const Index goal = t.net.plan->size * thread / t.barrier.threads;
-    while (g < t.groups && t.piece[t.group[g]].offset < goal) g++;
-    return g;
+    for (; g < t.groups; g++) {
+        const Index begin = t.piece[t.group[g]].offset;
+        const Index end = g + 1 < t.groups ? t.piece[t.group[g + 1]].offset : size;
+        if ((begin + end) / 2 >= goal) break;
+    }
+    return thread == t.barrier.threads ? t.groups : g;
 }
 
 template <class T> void refresh_group(Trainer<T>& t, Index g) {
@@ -426,7 +429,7 @@ template <class T> int train(const Plan& plan, Task& task) {
         if (!arena.base) return 1;
     }
     cut_pieces(plan, t.piece);
-    t.groups = cut_groups(t.piece, t.pieces, t.group);
+    t.groups = cut_groups(t.piece, t.pieces, plan.size, t.group);
     t.task = &task;
     t.barrier = {task.threads, 0, 0};
     task.done = 0;

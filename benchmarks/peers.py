@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -121,7 +122,7 @@ def floor(row):
         return rng.standard_normal(shape, dtype=np.float32)
 
     widths = row.widths
-    edges = list(zip(widths, widths[1:], strict=False))
+    edges = list(pairwise(widths))
     if row.linear_path:
         edges += [(row.d, row.k), (row.k, row.d)]
     H = {w: array(n, w) for w in set(widths)}
@@ -163,7 +164,7 @@ def torch_model(row):
         def __init__(self):
             super().__init__()
             up = []
-            for i, (a, b) in enumerate(zip(row.widths, row.widths[1:], strict=False)):
+            for i, (a, b) in enumerate(pairwise(row.widths)):
                 up.append(nn.Linear(a, b))
                 if i != len(row.widths) - 2 and not (i == half - 1 and row.hidden):
                     up.append(g())
@@ -184,7 +185,7 @@ def torch_model(row):
     return torch, Model()
 
 
-def torch_loop(row, compile_step=False):
+def torch_loop(row, *, compile_step=False):
     torch, model = torch_model(row)
     X = torch.from_numpy(row.rows())
     if row.scoring:
@@ -274,7 +275,7 @@ def jax_scan(row):
     def draw(*shape):
         return jnp.asarray(0.1 * rng.standard_normal(shape), jnp.float32)
 
-    pairs = list(zip(row.widths, row.widths[1:], strict=False))
+    pairs = list(pairwise(row.widths))
     theta = {"W": [draw(a, b) for a, b in pairs], "b": [draw(b) for _, b in pairs]}
     if row.linear_path:
         theta |= {"P": draw(row.d, row.k), "Q": draw(row.k, row.d)}

@@ -1,4 +1,4 @@
-"""Steps and scoring against the peers: ``python -m benchmarks.step [--rows 30-8,784-64] [-o FILE]``.
+"""Steps and scoring against the peers: ``python -m benchmarks.step [--rows 30-8] [-o FILE]``.
 
 Every row runs all peers in one go, a process per peer, interleaved: each round measures every
 peer once, and the medians of the rounds are compared. Two threads each. Install the peers with

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -262,6 +263,21 @@ def torch_loader(row):
     return work, None
 
 
+def jax_forward(row, g, theta, X):
+    """Return A_hat."""
+    half, last = len(row.widths) // 2, len(row.widths) - 2
+    below, code = X, None
+    for i, (W, b) in enumerate(zip(theta["W"], theta["b"], strict=True)):
+        a = below @ W + b
+        if i == half - 1 and row.linear_path:
+            a = a + X @ theta["P"]
+        if i == last:
+            return a + code @ theta["Q"] if row.linear_path else a
+        below = a if i == half - 1 and row.hidden else g(a)
+        code = below if i == half - 1 else code
+    return None
+
+
 def jax_scan(row):
     """The whole epoch in one compiled scan."""
     import jax
@@ -269,7 +285,6 @@ def jax_scan(row):
 
     X = jnp.asarray(row.rows())
     g = {"sigmoid": jax.nn.sigmoid, "silu": jax.nn.silu}[row.g]
-    half = len(row.widths) // 2
     rng = np.random.default_rng(1)
 
     def draw(*shape):
@@ -280,17 +295,7 @@ def jax_scan(row):
     if row.linear_path:
         theta |= {"P": draw(row.d, row.k), "Q": draw(row.k, row.d)}
 
-    def forward(theta, X):
-        below, code = X, None
-        for i, (W, b) in enumerate(zip(theta["W"], theta["b"], strict=True)):
-            a = below @ W + b
-            if i == half - 1 and row.linear_path:
-                a = a + X @ theta["P"]
-            if i == len(pairs) - 1:
-                return a + code @ theta["Q"] if row.linear_path else a
-            below = a if i == half - 1 and row.hidden else g(a)
-            code = below if i == half - 1 else code
-        return None
+    forward = partial(jax_forward, row, g)
 
     def loss(theta, batch):
         return ((forward(theta, batch) - batch) ** 2).sum(1).mean()

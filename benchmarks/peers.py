@@ -278,6 +278,14 @@ def jax_forward(row, g, theta, X):
     return None
 
 
+def jax_scoring(row, losses, X):
+    def score(rows):
+        for start in range(0, rows, 16_384):
+            losses(X[start : start + 16_384]).block_until_ready()
+
+    return score, row.n
+
+
 def jax_scan(row):
     """The whole epoch in one compiled scan."""
     import jax
@@ -301,13 +309,7 @@ def jax_scan(row):
         return ((forward(theta, batch) - batch) ** 2).sum(1).mean()
 
     if row.scoring:
-        rows_loss = jax.jit(lambda theta, Z: ((forward(theta, Z) - Z) ** 2).sum(1))
-
-        def score(rows):
-            for start in range(0, rows, 16_384):
-                rows_loss(theta, X[start : start + 16_384]).block_until_ready()
-
-        return score, row.n
+        return jax_scoring(row, jax.jit(lambda Z: ((forward(theta, Z) - Z) ** 2).sum(1)), X)
 
     def step(carry, index):
         theta, mu, nu, t = carry

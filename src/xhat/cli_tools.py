@@ -103,8 +103,12 @@ def read(
     return table, ids, others
 
 
-def check_folder(output: str) -> None:
-    """Refuse a folder that is not there before any work is done."""
+def check_output(output: str, *inputs: str) -> None:
+    """Refuse an output that cannot be, or is one of the inputs, before any work is done."""
+    if Path(output).exists() and any(
+        Path(path).exists() and Path(path).samefile(output) for path in inputs
+    ):
+        raise ParameterError(f"-o {output} would overwrite the input: give another name")
     folder = Path(output).parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
@@ -135,7 +139,7 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     """Read, fit, save; say what came out."""
     from xhat import Autoencoder  # noqa: PLC0415
 
-    check_folder(output)
+    check_output(output, path)
     parameters = _parameters(wishes, quiet=flags.words.quiet)
     make = Autoencoder.textbook if wishes["textbook"] else Autoencoder
     ae = make(**parameters)

@@ -57,9 +57,8 @@ def test_arrow_and_parquet(tmp_path):
     table = pa.table({"a": [1.5, 2.5], "b": pa.array(["x", "y"]).dictionary_encode()})
     pq.write_table(table, tmp_path / "t.parquet")
     pyarrow.feather.write_feather(table, str(tmp_path / "t.feather"))
-    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as file:
-        with pa.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table)
+    with pa.ipc.new_stream(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table)
     for name in ("t.parquet", "t.feather", "t.arrow"):
         read = read_table(str(tmp_path / name))
         assert read.data.to_pydict() == {"a": [1.5, 2.5], "b": ["x", "y"]}

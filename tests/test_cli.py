@@ -281,7 +281,10 @@ def test_all_columns_that_cannot_be_used_are_named(call, folder):
     )
     code, _, err = call("fit", "many.csv")
     assert (code, len(err)) == (65, 11)
-    assert err[-1] == "many.csv: and 5 more columns cannot be used"
+    assert (
+        err[-1]
+        == "many.csv: and 5 more columns cannot be used; --columns COL,COL uses only those named"
+    )
 
 
 def test_a_bug_is_one_line(call, monkeypatch):

@@ -1,6 +1,7 @@
 """Files in, tables out; every fault in one line that names the place."""
 
 import io
+import shlex
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
+from xhat.cli_tools import split_names
 from xhat.data import readers
 from xhat.data.readers import read_table
 from xhat.data.writers import output_format, write_table
@@ -141,6 +143,15 @@ def test_problems(csv, text):
 def test_missing_spelling(csv):
     table = read_table(csv("b\n1\n?\n3\n"), missing=["?"])
     assert table.data.column("b").to_pylist() == [1, None, 3]
+
+
+@pytest.mark.parametrize("name", ["two words", "a,b", "it's", " padded"])
+def test_the_way_out_can_be_typed(csv, name):
+    table = read_table(csv(f'"{name}",c\nred,1\nblue,2\n'))
+    (line,) = table.problems(needed=False)
+    option, typed = shlex.split(line[line.index("--drop") : -1])
+    assert option == "--drop"
+    assert table.drop(split_names([typed])).names == ["c"]
 
 
 def test_unknown_column(csv):

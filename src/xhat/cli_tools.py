@@ -93,8 +93,12 @@ def read(
 
     kept = [name for name in (flags.id_column,) if name]
     table = read_table(path, missing=flags.missing, header=flags.header, verbatim=kept)
-    if table.named and flags.header and all(_is_number(name) for name in table.names):
-        flags.words.say("note: all column names are numbers; if there is no header: --no-header")
+    numbers = [name for name in table.names if _is_number(name)] if table.named else []
+    if numbers:
+        flags.words.say(
+            f"note: the column name {numbers[0].strip()!r} is a number; if there is no header: "
+            "--no-header"
+        )
     ids = table.values(flags.id_column) if flags.id_column else None
     others = table.values(apart) if apart else None
     table = table.drop([name for name in (flags.id_column, apart, *flags.drop) if name])
@@ -126,8 +130,9 @@ def refuse_problems(table: Table, *, needed: bool) -> None:
     """
     problems = table.problems(needed=needed)
     if len(problems) > SHOWN:
-        more = len(problems) - SHOWN
-        problems = [*problems[:SHOWN], f"and {more} more columns cannot be used"]
+        more = f"and {len(problems) - SHOWN} more columns cannot be used"
+        way_out = "" if needed else "; --columns COL,COL uses only those named"
+        problems = [*problems[:SHOWN], more + way_out]
     if problems:
         raise DataError("\n".join(problems))
 

@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
 from xhat.data.containers import (
-    is_frame,
     is_lazy,
     numbers_frame,
     table_of,

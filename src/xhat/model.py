@@ -125,7 +125,7 @@ class Model:
             parts.append(np.where(np.isnan(raw), self.schema.decode(Z), raw))
         return np.vstack(parts)
 
-    def _draw(self, Z_hat: Floats, rng: np.random.Generator) -> Floats:
+    def _draw(self, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
         """Return one draw of every cell from what the model says of it."""
         drawn = Z_hat + self.residual * rng.normal(size=Z_hat.shape)
         for block in self.net.blocks:

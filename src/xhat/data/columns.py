@@ -72,7 +72,7 @@ class Column:
 
     @property
     def unit(self) -> float:
-        """Nats per unit of loss: the Poisson deviance of x is ``spread`` times that of x / spread."""
+        """Nats per unit of loss: a Poisson deviance of x is ``spread`` times that of x / spread."""
         return self.spread if isinstance(self.kind, Count) else 1.0
 
     def head(self) -> Head:

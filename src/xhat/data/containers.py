@@ -5,6 +5,7 @@ Knows: narwhals, storage. Must not know: models. Nothing is dropped or filled in
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -188,7 +189,7 @@ def _typed_series(old: Any, values: Any, store: Store, keep: Mask | None) -> Any
         cells = [before[i] if kept else cells[i] for i, kept in enumerate(keep)]
     elif dtype.is_numeric() and dtype != nw.Decimal:
         return nw.new_series(old.name, np.asarray(values, np.float64), nw.Float64, backend=backend)
-    if dtype == nw.Object or dtype == nw.Unknown:
+    if dtype in (nw.Object, nw.Unknown):
         return nw.new_series(old.name, cells, backend=backend)
     try:
         return nw.new_series(old.name, cells, dtype, backend=backend)
@@ -210,15 +211,13 @@ def _cell(store: Store, value: float, dtype: Any) -> Any:
 
 
 def _time(seconds: float, dtype: Any) -> Any:
-    import datetime  # noqa: PLC0415
-
     if dtype == nw.Duration:
-        return datetime.timedelta(seconds=seconds)
-    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)  # noqa: DTZ001
+        return dt.timedelta(seconds=seconds)
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)  # noqa: DTZ001
     if dtype == nw.Date:
         return moment.date()
     zone = getattr(dtype, "time_zone", None)
-    return moment.replace(tzinfo=datetime.UTC) if zone else moment
+    return moment.replace(tzinfo=dt.UTC) if zone else moment
 
 
 def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None) -> Any:

@@ -10,7 +10,7 @@ once, and come back untouched.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class Cells:
     def natural_form(self) -> Form:
         """Return the form that the container's own type asks for."""
         dtype = self.dtype
-        if dtype is None or dtype == nw.Object or dtype == nw.Unknown:
+        if dtype is None or dtype in (nw.Object, nw.Unknown):
             return _form_of_values(self.values())
         if dtype == nw.Boolean:
             return "bool"
@@ -199,10 +199,10 @@ def _form_of_values(values: Sequence[Any]) -> Form:
         return "integer"
     if all(isinstance(v, (int, float, np.number, decimal.Decimal)) for v in filled):
         return "number"
-    if all(isinstance(v, (datetime.date, datetime.timedelta)) for v in filled):
+    if all(isinstance(v, (dt.date, dt.timedelta)) for v in filled):
         return "time"
     for v in filled:
-        if not isinstance(v, (str, bytes, int, float, np.generic, decimal.Decimal, datetime.date)):
+        if not isinstance(v, (str, bytes, int, float, np.generic, decimal.Decimal, dt.date)):
             float(v)  # raises the TypeError that says what a cell may be
     return "level"
 
@@ -226,11 +226,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, datetime.datetime):
-        return value.replace(tzinfo=value.tzinfo or datetime.UTC).timestamp()
-    if isinstance(value, datetime.date):
-        return (value - datetime.date(1970, 1, 1)).total_seconds()
-    if isinstance(value, datetime.timedelta):
+    if isinstance(value, dt.datetime):
+        return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
+    if isinstance(value, dt.date):
+        return (value - dt.date(1970, 1, 1)).total_seconds()
+    if isinstance(value, dt.timedelta):
         return value.total_seconds()
     return float(value)
 

@@ -157,7 +157,8 @@ class Softmax:
     def predict(self, A_hat: Matrix) -> Matrix:
         """Return ``x_hat = softmax(a_hat)``."""
         E: Matrix = np.exp(A_hat - A_hat.max(axis=1, keepdims=True))
-        return E / E.sum(axis=1, keepdims=True)
+        X_hat: Matrix = E / E.sum(axis=1, keepdims=True)
+        return X_hat
 
     def cell_loss(self, A_hat: Matrix, X: Matrix) -> Matrix:
         """Return ``x_l (log sum_m exp(a_m) - a_l)`` per cell (equation 45)."""
@@ -168,7 +169,8 @@ class Softmax:
 
     def cell_grad(self, A_hat: Matrix, X: Matrix) -> Matrix:
         """Return ``x_hat sum_m x_m - x`` per cell (equation 46): x_hat - x for one-hot rows."""
-        return self.predict(A_hat) * X.sum(axis=1, keepdims=True) - X
+        grad: Matrix = self.predict(A_hat) * X.sum(axis=1, keepdims=True) - X
+        return grad
 
     def cell_floor(self, X: Matrix) -> Matrix:
         """Return the entropy of x: 0 for one-hot rows."""

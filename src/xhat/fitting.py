@@ -277,5 +277,6 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     )
     rows = source.rows(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
-    residual = np.maximum(model.residual * ready.schema.spread / schema.spread, 1e-4)
+    ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
+    residual = np.maximum(model.residual * ratio, 1e-4)
     result.model = Model(schema, result.baseline.net, result.baseline.theta, residual, model.engine)

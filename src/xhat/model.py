@@ -38,7 +38,8 @@ class Model:
     theta : ndarray
         Parameters, float32 or float64.
     residual : ndarray of shape (d,)
-        Spread of the residual of each squared-error column on held-out rows (encoded units).
+        Spread of the residual on held-out rows: of squared-error columns in encoded units, of
+        counts as a multiple of Poisson's (at least 1).
     engine : Engine
         Computes codes and pre-activations.
     """
@@ -86,14 +87,13 @@ class Model:
         """Return every cell's part of the anomaly score (n, columns) in nats, float64, 0 = perfect.
 
         Real columns ``1/2 (r / s)**2`` with s the column's spread of held-out residuals; binary
-        and categorical columns -log p(observed), counts half the Poisson deviance; missing cells 0.
+        and categorical columns -log p(observed), counts half the Poisson deviance divided by the
+        dispersion (its held-out mean, at least 1); missing cells 0.
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
         blocks = self.net.blocks
-        factor = self.schema.nats_per_loss * np.where(
-            self.schema.squared, 0.5 / self.residual**2, 1.0
-        )
+        factor = self.schema.nats_per_loss / self._dispersion()
         parts = []
         for raw, tile in self._encoded(X):
             Z = tile.X.astype(np.float64)
@@ -103,6 +103,11 @@ class Model:
             cells = cells if tile.mask is None else cells * tile.mask
             parts.append(self.schema.by_column(cells) + self.schema.unseen(raw))
         return np.vstack(parts)
+
+    def _dispersion(self) -> Floats:
+        """Return what each column's loss is divided by: 2 s**2, the counts' dispersion, or 1."""
+        schema, s = self.schema, self.residual
+        return np.where(schema.squared, 2 * s**2, np.where(schema.counts, s**2, 1.0))
 
     def impute(self, X: object, rng: np.random.Generator | None = None) -> Matrix:
         """Return raw rows with missing cells filled; with a generator, by draws instead of means.
@@ -159,11 +164,16 @@ class Model:
             yield rows, self.schema.encode(rows)
 
     def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
-        """Yield (residuals of the encoded cells as scored, mask of observed cells) per tile."""
+        """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
         for _, tile in self._encoded(X):
             Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
             mask = np.ones(Z_hat.shape) if tile.mask is None else tile.mask.astype(np.float64)
-            yield (Z_hat - tile.X) * mask, mask
+            squares = (Z_hat - tile.X) ** 2
+            counts = self.schema.counts
+            if counts.any():  # Pearson's statistic: 1 on average for Poisson counts
+                unit = self.schema.spread[counts]
+                squares[:, counts] *= unit / np.maximum(Z_hat[:, counts], 1e-9)
+            yield squares * mask, mask
 
 
 def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:
@@ -176,9 +186,9 @@ def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:
     total, seen, first = np.zeros(model.net.d), np.zeros(model.net.d), 0
     for R, mask in model.residuals(X):
         part = w[first : first + len(R)]
-        total += part @ (R * R)
+        total += part @ R
         seen += part @ mask
         first += len(R)
     # Nothing observed here: as uncertain as the column itself
     spread = np.where(seen > 0, np.sqrt(total / np.where(seen > 0, seen, 1.0)), 1.0)
-    return np.asarray(np.maximum(spread, 1e-4))
+    return np.asarray(np.maximum(spread, np.where(model.schema.counts, 1.0, 1e-4)))

@@ -148,6 +148,12 @@ class Schema:
         return self._spread_out(real) > 0
 
     @cached_property
+    def counts(self) -> npt.NDArray[np.bool_]:
+        """Encoded columns of counts."""
+        count = [float(isinstance(column.kind, Count)) for column in self.columns]
+        return self._spread_out(count) > 0
+
+    @cached_property
     def nats_per_loss(self) -> Floats:
         """Factor from the training loss to nats, per encoded column: undoes ``weight``."""
         return 1 / self._spread_out([column.weight for column in self.columns])

@@ -17,6 +17,8 @@ Scale = Literal["auto", "std", "robust"] | None
 _SCALES = ("auto", "std", "robust", None)
 #: "auto" takes whole numbers >= 0 for counts if at least this share of them is 0.
 ZERO_SHARE = 0.5
+#: ... and none is larger: sums of money are whole numbers too, and anything but Poisson.
+MAX_COUNT = 1000
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def resolve_kinds(
 
     The rule of "auto", first match: levels are Categorical; booleans and columns in which 0 and 1
     both occur and nothing else Binary; dates and times Real; columns of an integer type with
-    values >= 0 reaching at least 3, half of them 0, Count; everything else Real.
+    values >= 0 reaching at least 3 and at most 1000,
+    half of them 0, Count; everything else Real.
     """
     kinds: list[Kind] = []
     for j, name in enumerate(names):
@@ -164,7 +167,7 @@ def _found(auto: Auto, statistics: Statistics, j: int, form: str) -> Kind:
         form == "integer"
         and statistics.whole[j]
         and statistics.low[j] == 0
-        and (statistics.high[j] >= 3 and statistics.zeros[j] >= ZERO_SHARE)
+        and (3 <= statistics.high[j] <= MAX_COUNT and statistics.zeros[j] >= ZERO_SHARE)
     ):
         return Count()
     return Real(auto.scale)

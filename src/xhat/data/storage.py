@@ -178,7 +178,8 @@ def learn_store(cells: Cells, wish: str | None) -> Store:
                 cells.name,
                 "left out",
                 reason=(
-                    f"{len(levels)} different texts in {len(filled)} cells: an identifier or free text"
+                    f"{len(levels)} different texts in {len(filled)} cells, so it is an identifier "
+                    "or free text"
                 ),
             )
     return Store(cells.name, "level", tuple(levels))

@@ -297,6 +297,7 @@ def _encode_column(column: Column, x: Matrix) -> Matrix:
     place = _places(column, x)
     known = np.flatnonzero(place >= 0)
     one_hot[known, place[known]] = 1
+    one_hot[place < 0] = column.fill  # missing or never seen: the encoder sees the mean
     return one_hot
 
 

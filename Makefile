@@ -16,7 +16,7 @@ demo: .venv/bin/xhat
 # The tests run against the installed package, never the source tree: doctests of the modules are
 # found through --pyargs. The environment is apart from .venv, which may hold an editable install.
 test: $(ENV)/installed
-	$(ENV)/bin/python -m pytest $(PYTEST_ARGS) -c pyproject.toml --rootdir=. --pyargs tests README.md docs xhat
+	$(ENV)/bin/python -m pytest $(PYTEST_ARGS) -c pyproject.toml --rootdir=. --pyargs tests docs xhat
 
 check: $(ENV)/linted
 	$(ENV)/bin/ruff format --check .
@@ -35,7 +35,7 @@ $(ENV)/linted: pyproject.toml $(ENV)/installed
 
 # Lines per file, the longest first.
 size:
-	@wc -l $$(git ls-files 'src/*.py' 'src/*.cpp' 'src/*.h' 'tests/*.py') | sort -rn | sed 1,1p
+	@wc -l $$(git ls-files 'src/*.py' 'src/*.cpp' 'src/*.h' 'tests/*.py') | sort -rn
 
 clean:
 	rm -rf $(ENV) build dist

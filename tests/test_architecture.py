@@ -60,7 +60,9 @@ def imports(tree):
             yield from ((alias.name, id(node) not in later) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "absolute imports only"
-            yield from ((f"{node.module}.{alias.name}", id(node) not in later) for alias in node.names)
+            yield from (
+                (f"{node.module}.{alias.name}", id(node) not in later) for alias in node.names
+            )
 
 
 def inner(name, known):

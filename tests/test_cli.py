@@ -231,6 +231,8 @@ FAULTS = [
         ["encode", "wine.xhat", "wine.csv", "-o", "a.npy", "--id", "id"],
         "npy holds numbers only",
     ),
+    (64, ["fit", "wine.csv", "-o", "./wine.csv"], "would overwrite the input"),
+    (64, ["encode", "wine.xhat", "wine.csv", "-o", "wine.csv"], "would overwrite the input"),
     (64, ["info"], "Missing argument 'MODEL'"),
     (65, ["fit", "nan.csv"], "nan.csv: column 'b' has 1 empty cell, the first in row 1 (line 3)"),
     (65, ["fit", "one.csv"], "one.csv: the table has 1 "),
@@ -279,7 +281,10 @@ def test_all_columns_that_cannot_be_used_are_named(call, folder):
     )
     code, _, err = call("fit", "many.csv")
     assert (code, len(err)) == (65, 11)
-    assert err[-1] == "many.csv: and 5 more columns cannot be used"
+    assert (
+        err[-1]
+        == "many.csv: and 5 more columns cannot be used; --columns COL,COL uses only those named"
+    )
 
 
 def test_a_bug_is_one_line(call, monkeypatch):
@@ -347,6 +352,17 @@ def test_no_colour_and_no_progress_off_a_terminal(folder):
     done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
     assert b"\x1b" not in done.stdout + done.stderr
     assert b"epoch" not in done.stderr.replace(b"chose the epoch", b"")
+
+
+def test_progress_on_a_terminal_leaves_the_model_alone(folder):
+    command = [*XHAT, "fit", "wine.npy", "--epochs", "5", "--set", "hidden=(8,)", "-o"]
+    subprocess.run([*command, "plain.xhat"], cwd=folder, stderr=subprocess.DEVNULL, check=True)
+    ours, theirs = os.openpty()
+    subprocess.run([*command, "seen.xhat"], cwd=folder, stderr=theirs, check=True)
+    os.close(theirs)
+    assert b"epoch 1: loss" in os.read(ours, 10_000)
+    os.close(ours)
+    assert (folder / "seen.xhat").read_bytes() == (folder / "plain.xhat").read_bytes()
 
 
 def test_warnings_are_one_line(folder):

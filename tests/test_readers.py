@@ -1,6 +1,7 @@
 """Files in, tables out; every fault in one line that names the place."""
 
 import io
+import shlex
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
+from xhat.cli_tools import split_names
 from xhat.data import readers
 from xhat.data.readers import read_table
 from xhat.data.writers import output_format, write_table
@@ -57,7 +59,9 @@ def test_arrow_and_parquet(tmp_path):
     table = pa.table({"a": [1.5, 2.5], "b": pa.array(["x", "y"]).dictionary_encode()})
     pq.write_table(table, tmp_path / "t.parquet")
     pyarrow.feather.write_feather(table, str(tmp_path / "t.feather"))
-    for name in ("t.parquet", "t.feather"):
+    with pa.ipc.new_stream(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    for name in ("t.parquet", "t.feather", "t.arrow"):
         read = read_table(str(tmp_path / name))
         assert read.data.to_pydict() == {"a": [1.5, 2.5], "b": ["x", "y"]}
         assert read.problems(needed=True) == [
@@ -139,6 +143,15 @@ def test_problems(csv, text):
 def test_missing_spelling(csv):
     table = read_table(csv("b\n1\n?\n3\n"), missing=["?"])
     assert table.data.column("b").to_pylist() == [1, None, 3]
+
+
+@pytest.mark.parametrize("name", ["two words", "a,b", "it's", " padded"])
+def test_the_way_out_can_be_typed(csv, name):
+    table = read_table(csv(f'"{name}",c\nred,1\nblue,2\n'))
+    (line,) = table.problems(needed=False)
+    option, typed = shlex.split(line[line.index("--drop") : -1])
+    assert option == "--drop"
+    assert table.drop(split_names([typed])).names == ["c"]
 
 
 def test_unknown_column(csv):

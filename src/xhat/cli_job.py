@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xhat.cli_tools import Flags, about, check_folder, read, refuse_problems
+from xhat.cli_tools import Flags, about, check_output, read, refuse_problems
 from xhat.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Job:
         self.suffix = ".jsonl" if as_json and output == "-" else output_format(output)
         if self.suffix == ".npy" and flags.id_column:
             raise ParameterError(f"-o {output}: npy holds numbers only; leave out --id")
-        check_folder(output)
+        check_output(output, model, data)
         self.ae = load(model)
         with about(data):
             table, self.ids, self.labels = read(data, flags, apart)

@@ -93,8 +93,12 @@ def read(
 
     kept = [name for name in (flags.id_column,) if name]
     table = read_table(path, missing=flags.missing, header=flags.header, verbatim=kept)
-    if table.named and flags.header and all(_is_number(name) for name in table.names):
-        flags.words.say("note: all column names are numbers; if there is no header: --no-header")
+    numbers = [name for name in table.names if _is_number(name)] if table.named else []
+    if numbers:
+        flags.words.say(
+            f"note: the column name {numbers[0].strip()!r} is a number; if there is no header: "
+            "--no-header"
+        )
     ids = table.values(flags.id_column) if flags.id_column else None
     others = table.values(apart) if apart else None
     table = table.drop([name for name in (flags.id_column, apart, *flags.drop) if name])
@@ -103,8 +107,12 @@ def read(
     return table, ids, others
 
 
-def check_folder(output: str) -> None:
-    """Refuse a folder that is not there before any work is done."""
+def check_output(output: str, *inputs: str) -> None:
+    """Refuse an output that cannot be, or is one of the inputs, before any work is done."""
+    if Path(output).exists() and any(
+        Path(path).exists() and Path(path).samefile(output) for path in inputs
+    ):
+        raise ParameterError(f"-o {output} would overwrite the input: give another name")
     folder = Path(output).parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
@@ -122,8 +130,9 @@ def refuse_problems(table: Table, *, needed: bool) -> None:
     """
     problems = table.problems(needed=needed)
     if len(problems) > SHOWN:
-        more = len(problems) - SHOWN
-        problems = [*problems[:SHOWN], f"and {more} more columns cannot be used"]
+        more = f"and {len(problems) - SHOWN} more columns cannot be used"
+        way_out = "" if needed else "; --columns COL,COL uses only those named"
+        problems = [*problems[:SHOWN], more + way_out]
     if problems:
         raise DataError("\n".join(problems))
 
@@ -135,7 +144,7 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     """Read, fit, save; say what came out."""
     from xhat import Autoencoder  # noqa: PLC0415
 
-    check_folder(output)
+    check_output(output, path)
     parameters = _parameters(wishes, quiet=flags.words.quiet)
     make = Autoencoder.textbook if wishes["textbook"] else Autoencoder
     ae = make(**parameters)

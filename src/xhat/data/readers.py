@@ -95,7 +95,9 @@ def _read_arrow(path: str, suffix: str) -> Any:
     data = pa.BufferReader(Path(path).read_bytes())
     try:
         if suffix in ARROW:
-            return pa.ipc.open_file(data).read_all()
+            is_file = data.read(6) == b"ARROW1"  # the format's magic; a stream has none
+            data.seek(0)
+            return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(data).read_all()
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         return pq.read_table(data, page_checksum_verification=True)

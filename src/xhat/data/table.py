@@ -6,6 +6,7 @@ Knows: pyarrow tables, arrays, CSR matrices. Must not know: file formats, models
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,6 +68,9 @@ class Table:
     def _position(self, name: str) -> int:
         if name in self.names:
             return self.names.index(name)
+        stripped = [known.strip() for known in self.names]  # headers such as "a, b, c"
+        if stripped.count(name) == 1:
+            return stripped.index(name)
         close = difflib.get_close_matches(name, self.names, 1)
         some = ", ".join(self.names[:8]) + ", ..." * (len(self.names) > 8)
         hint = f"did you mean {close[0]!r}?" if close else f"the columns are {some}"
@@ -85,7 +89,7 @@ class Table:
         found = []
         for j, name in enumerate(self.names):
             if problem := self._problem(j):
-                drop = "" if needed else f", or drop the column (--drop {name})"
+                drop = "" if needed else f", or drop the column (--drop {_quoted(name)})"
                 found.append(f"column {name!r} {problem}{drop}")
         return found
 
@@ -141,6 +145,11 @@ def _first(where: Any) -> int:
 
 def _cells(count: int, what: str) -> str:
     return f"{count:,} {what}{' ' * bool(what)}cell{'s' * (count != 1)}"
+
+
+def _quoted(name: str) -> str:
+    """Return a column name as it must be typed in a shell, as one of a list."""
+    return shlex.quote(f'"{name}"' if "," in name else name.strip())
 
 
 def _is_number(value: str) -> bool:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xhat.data.columns import Auto, Binary, Real
+    from xhat.data.kinds import Auto, Binary, Categorical, Count, Real
     from xhat.errors import (
         DataError,
         MissingExtraError,
@@ -36,10 +36,12 @@ __all__ = [
     "Auto",
     "Autoencoder",
     "Binary",
+    "Categorical",
     "Comparison",
     "Constant",
     "Contractive",
     "Cosine",
+    "Count",
     "DataError",
     "EarlyStopping",
     "Gaussian",
@@ -60,9 +62,11 @@ __all__ = [
 #: Where each public name lives. It is imported at its first use, so that ``xhat --help`` does not
 #: wait for scikit-learn.
 _HOMES = {
-    "Auto": "xhat.data.columns",
-    "Binary": "xhat.data.columns",
-    "Real": "xhat.data.columns",
+    "Auto": "xhat.data.kinds",
+    "Binary": "xhat.data.kinds",
+    "Categorical": "xhat.data.kinds",
+    "Count": "xhat.data.kinds",
+    "Real": "xhat.data.kinds",
     "DataError": "xhat.errors",
     "MissingExtraError": "xhat.errors",
     "ModelFileError": "xhat.errors",

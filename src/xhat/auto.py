@@ -6,6 +6,7 @@ A rule returns (value, reason); the reason is shown in ``choices_`` and by ``xha
 
 from __future__ import annotations
 
+from xhat.maths.corruption import Masking
 from xhat.train.monitor import EarlyStopping
 from xhat.train.schedules import Constant, OneCycle, Schedule
 
@@ -25,6 +26,18 @@ def code_size(d: int, rank: int) -> tuple[int, str]:
     if k > rank:
         return max(1, rank), f"the rank of the table is {rank}"
     return k, f"a third of {d} columns" if k < 64 else "at most 64 units"
+
+
+def corruption(missing: float) -> tuple[Masking | None, str]:
+    """Hide cells during training where the table has missing cells, at its own rate.
+
+    >>> corruption(0.0)[0], corruption(0.08)[0], corruption(0.6)[0]
+    (None, Masking(p=0.08), Masking(p=0.3))
+    """
+    if missing == 0:
+        return None, "no cell is missing"
+    share = float(min(max(round(missing, 2), 0.05), 0.3))
+    return Masking(share), f"{missing:.1%} of the cells are missing: learn to fill them"
 
 
 def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:

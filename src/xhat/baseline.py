@@ -19,9 +19,10 @@ import scipy.sparse.linalg
 from threadpoolctl import threadpool_limits
 
 from xhat.data.batches import Rows, tiles
+from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
 from xhat.maths.params import Network, Views
-from xhat.maths.types import Vector
+from xhat.maths.types import Integers, Vector
 
 Floats = npt.NDArray[np.float64]
 
@@ -117,16 +118,43 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
     views["c"][...] = pca.mean
     mean_views["c"][...] = pca.mean
     for block in blocks:
-        if block.head == SquaredError("linear"):
-            continue
-        W_star, c = _fit_decoder(rows, pca, block)
-        views["W_star"][block.columns] = W_star
-        views["c"][block.columns] = c
         mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
+    curved = [block for block in blocks if block.head != SquaredError("linear")]
+    if curved:
+        columns = np.concatenate([np.arange(d)[block.columns] for block in curved])
+        start = mean_views["c"][columns]
+        views["W_star"][columns], views["c"][columns] = _fit_decoder(
+            rows, pca, columns, _side_by_side(curved), start
+        )
     return Baseline(net, theta, theta_mean)
 
 
-def _fit_decoder(rows: Rows, pca: PCA, block: Block) -> tuple[Floats, Floats]:
+def mean_losses(rows: Rows, blocks: tuple[Block, ...], mean: Floats) -> Floats:
+    """Return the (weighted) mean loss of every encoded column, shape (1, d), at the mean."""
+    preactivation = np.concatenate([_mean_preactivation(mean[b.columns], b) for b in blocks])
+    total, seen = np.zeros((1, len(mean))), 0.0
+    for tile in tiles(rows):
+        A_hat = np.broadcast_to(preactivation, tile.X.shape)
+        cells = heads.cell_loss(blocks, A_hat, tile.X) - heads.cell_floor(blocks, tile.X)
+        w = np.ones(len(cells)) if tile.weight is None else tile.weight
+        total += w @ (cells if tile.mask is None else cells * tile.mask)
+        seen += float(w.sum())
+    return total / seen
+
+
+def _side_by_side(blocks: list[Block]) -> tuple[Block, ...]:
+    """Return the blocks as if they stood alone, side by side, unweighted."""
+    moved, start = [], 0
+    for block in blocks:
+        width = block.stop - block.start
+        moved.append(Block(start, start + width, block.head))
+        start += width
+    return tuple(moved)
+
+
+def _fit_decoder(
+    rows: Rows, pca: PCA, columns: Integers, blocks: tuple[Block, ...], mean: Floats
+) -> tuple[Floats, Floats]:
     """Fit ``x_hat = f(W* z + c)`` on the PCA codes z of at most DECODER_ROWS rows, by L-BFGS.
 
     The codes are whitened first, which makes the problem round; a ridge of 1/n per weight keeps
@@ -136,25 +164,25 @@ def _fit_decoder(rows: Rows, pca: PCA, block: Block) -> tuple[Floats, Floats]:
     batch = rows.take(np.arange(0, rows.n, step))
     X = batch.X.astype(np.float64)
     w = np.ones(len(X)) if batch.weight is None else batch.weight.astype(np.float64)
-    w = w / w.sum()
+    scale = (w / w.sum())[:, None]
+    if batch.mask is not None:
+        scale = scale * batch.mask[:, columns]
     deviation = np.sqrt(np.maximum(pca.variances, 1e-12 * max(pca.total, 1e-300)))
     Z = (X - pca.mean) @ pca.components.T / deviation
     Z = np.hstack([Z, np.ones((len(Z), 1))])
-    target = X[:, block.columns]
+    target = X[:, columns]
     ridge = np.append(np.full(Z.shape[1] - 1, 1.0 / len(X)), 0.0)
     shape = (target.shape[1], Z.shape[1])
 
     def fun(flat: Vector) -> tuple[float, Vector]:
         V = flat.reshape(shape)
         A_hat = Z @ V.T
-        J = float(w @ block.head.cell_loss(A_hat, target).sum(axis=1)) + 0.5 * float(
-            (V * V @ ridge).sum()
-        )
-        dV = (block.head.cell_grad(A_hat, target) * w[:, None]).T @ Z + V * ridge
-        return J, dV.ravel()
+        J = float((heads.cell_loss(blocks, A_hat, target) * scale).sum())
+        dV = (heads.cell_grad(blocks, A_hat, target) * scale).T @ Z + V * ridge
+        return J + 0.5 * float((V * V @ ridge).sum()), dV.ravel()
 
     start = np.zeros(shape)
-    start[:, -1] = _mean_preactivation(w @ target, block)
+    start[:, -1] = mean
     with threadpool_limits(limits=1, user_api="blas"):
         found = scipy.optimize.minimize(
             fun, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60, "maxcor": 10}
@@ -166,12 +194,15 @@ def _fit_decoder(rows: Rows, pca: PCA, block: Block) -> tuple[Floats, Floats]:
 
 def _mean_preactivation(mean: Floats, block: Block) -> Floats:
     """Return a_hat with ``f(a_hat) = mean``, kept finite where a column is all 0 or all 1."""
-    low, high = block.head.range
-    if low == -np.inf:
+    f = block.head.f
+    if f == "linear":
         return mean
+    if f in ("softmax", "exp"):
+        return np.asarray(np.log(np.maximum(mean, 1e-9)))
+    low, high = block.head.range
     share = np.clip((mean - low) / (high - low), 1e-6, 1 - 1e-6)
     logit: Floats = np.log(share / (1 - share))
-    return logit if block.head.f == "logistic" else logit / 2  # atanh(2 p - 1) = logit(p) / 2
+    return logit if f == "logistic" else logit / 2  # atanh(2 p - 1) = logit(p) / 2
 
 
 def principal_angles(A: Floats, B: Floats) -> Floats:

@@ -13,18 +13,16 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
-from xhat.data.columns import Auto, Heads, Kind
 from xhat.data.containers import (
-    Container,
-    array_cell_error,
-    check_finite,
-    frame_matrix,
-    is_frame,
     is_lazy,
+    numbers_frame,
+    table_of,
+    typed_table,
 )
+from xhat.data.kinds import Auto, Heads, Kind
 from xhat.errors import DataError, ParameterError
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
@@ -36,6 +34,7 @@ from xhat.sources import Source, merge_rows
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
+from xhat.validation import TableInput, warn_if_empty
 from xhat.verdict import Comparison, compare
 from xhat.weights import weighted_quantile
 
@@ -43,6 +42,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Autoencoder(
+    TableInput,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     OutlierMixin,
@@ -205,7 +205,7 @@ class Autoencoder(
         Parameters
         ----------
         X : array, CSR matrix or data frame of shape (n, d)
-            Numbers, no missing cells.
+            Numbers, categories, booleans, dates; missing cells are allowed.
         y : None
             Ignored.
         sample_weight : array of shape (n,) or None
@@ -225,14 +225,13 @@ class Autoencoder(
             If the loss stops being finite.
         """
         request = build_request(self)
-        matrix, _ = self._validate(X, reset=True)
-        names = self._names()
+        matrix = self._learn(X)
         weight = self._weights(sample_weight, matrix)
-        source = Source(matrix, names, weight, is_lazy(X) or is_lazy(matrix))
+        source = self._source(matrix, weight)
         source = merge_rows(source)
         validation = None
         if X_val is not None:
-            validation = Source(self._validate(X_val, reset=False)[0], names)
+            validation = self._source(self._read(X_val))
         rng = self._generator()
         progress = Progress(self.verbose)
         self._fit = fitting.fit(request, source, validation, rng, progress)
@@ -261,8 +260,8 @@ class Autoencoder(
         """
         first = not hasattr(self, "_fit")
         request = build_request(self)
-        matrix, _ = self._validate(X, reset=first)
-        source = Source(matrix, self._names(), None, is_lazy(X) or is_lazy(matrix))
+        matrix = self._learn(X) if first else self._read(X)
+        source = self._source(matrix)
         rng = self._generator()
         if first:
             self._fit = incremental.begin(request, source, rng)
@@ -277,7 +276,7 @@ class Autoencoder(
         A row's code does not depend on the other rows, to the bit.
         """
         check_is_fitted(self)
-        matrix, _ = self._validate(X, reset=False)
+        matrix = self._read(X)
         return self._fit.model.codes(matrix)
 
     def inverse_transform(self, H: Any) -> Any:
@@ -294,22 +293,21 @@ class Autoencoder(
             Frames come back as frames of the same kind, with the table's column names.
         """
         check_is_fitted(self)
-        container = Container.of(H)
-        codes = frame_matrix(H) if is_frame(H) else np.asarray(H)
+        codes = np.asarray(H)
         if codes.dtype not in (np.float32, np.float64):
             codes = codes.astype(np.float64)
         if codes.ndim != 2 or codes.shape[1] != self.n_components_:
             raise DataError(
                 f"codes of shape {codes.shape} do not fit: expected (rows, {self.n_components_})"
             )
-        return container.rebuild(self._fit.model.decode(codes), self._names())
+        return table_of(H, self._fit.model.decode(codes), self._storage)
 
     def reconstruct(self, X: Any) -> Any:
         """Return x_hat for every row: ``inverse_transform(transform(X))`` in X's container."""
         check_is_fitted(self)
-        matrix, container = self._validate(X, reset=False)
+        matrix = self._read(X)
         model = self._fit.model
-        return container.rebuild(model.decode(model.codes(matrix)), self._names())
+        return typed_table(X, model.decode(model.codes(matrix)), self._storage)
 
     def explain(self, X: Any) -> Any:
         """Return every column's part of the anomaly score, in nats; rows sum to it.
@@ -322,14 +320,45 @@ class Autoencoder(
         float64 array or data frame of shape (n, d)
         """
         check_is_fitted(self)
-        matrix, container = self._validate(X, reset=False)
-        return container.rebuild(self._fit.model.nats(matrix), self._names())
+        matrix = self._read(X)
+        nats = self._storage.widen(self._fit.model.nats(matrix))
+        return numbers_frame(X, nats, self._names())
 
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
         check_is_fitted(self)
-        matrix, _ = self._validate(X, reset=False)
+        matrix = self._read(X)
+        warn_if_empty(matrix)
         return self._scores(matrix)
+
+    def impute(self, X: Any, draws: int | None = None) -> Any:
+        """Return the table with its missing cells filled; observed cells stay as they are.
+
+        Parameters
+        ----------
+        X : like in fit
+            Rows with missing cells (NaN, None, null, NaT).
+        draws : int >= 1 or None
+            None: the model's best guess. A number: a list of so many completed tables, each cell
+            drawn from what the model says of it, so that their spread shows the uncertainty.
+
+        Returns
+        -------
+        table, or list of tables
+            Same container, columns, order, types and index; categories come back as categories.
+        """
+        check_is_fitted(self)
+        matrix = self._read(X)
+        keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
+        if draws is None:
+            return typed_table(X, self._fit.model.impute(matrix), self._storage, keep)
+        if not draws >= 1:
+            raise ParameterError(f"draws={draws!r}: expected None or a whole number >= 1")
+        rng = self._generator()
+        return [
+            typed_table(X, self._fit.model.impute(matrix, rng), self._storage, keep)
+            for _ in range(draws)
+        ]
 
     def score_samples(self, X: Any) -> Floats:
         """Return minus the anomaly score (scikit-learn's direction: higher = more normal)."""
@@ -364,7 +393,7 @@ class Autoencoder(
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean reconstruction loss, what a grid search maximises."""
         check_is_fitted(self)
-        matrix, _ = self._validate(X, reset=False)
+        matrix = self._read(X)
         return -float(self._fit.model.losses(matrix).sum(axis=1).mean())
 
     def compare_pca(self, X: Any = None) -> Comparison:
@@ -382,8 +411,8 @@ class Autoencoder(
                     "no verdict is stored after partial_fit: pass rows to compare_pca(X)"
                 )
             return self._fit.verdict
-        matrix, _ = self._validate(X, reset=False)
-        source = Source(matrix, self._names(), None, is_lazy(matrix))
+        matrix = self._read(X)
+        source = self._source(matrix)
         is_pca = self._fit.verdict.is_pca if self._fit.verdict else False
         index = np.arange(source.n)
         return compare(
@@ -394,7 +423,7 @@ class Autoencoder(
         """Return every quantity of the derivation for one row: forward pass, loss, each factor."""
         check_is_fitted(self)
         row = np.atleast_2d(np.asarray(x, dtype=np.float64))
-        matrix, _ = self._validate(row, reset=False)
+        matrix = self._read(row)
         return lesson.trace(self._fit.model, matrix)
 
     def check_gradients(self, X: Any) -> dict[str, float]:
@@ -406,7 +435,7 @@ class Autoencoder(
             Largest relative error per parameter (float64; about 1e-8 is exact).
         """
         check_is_fitted(self)
-        matrix, _ = self._validate(X, reset=False)
+        matrix = self._read(X)
         return lesson.check_gradients(self._fit.model, matrix, build_request(self))
 
     def save(self, path: Any) -> None:
@@ -415,6 +444,9 @@ class Autoencoder(
         persist.save(self, path)
 
     # -- after a fit ------------------------------------------------------------------------------
+
+    def _source(self, matrix: Any, weight: Vector | None = None) -> Source:
+        return Source(matrix, self._storage, weight, is_lazy(matrix))
 
     def _generator(self) -> np.random.Generator:
         random = check_random_state(self.random_state)
@@ -446,68 +478,12 @@ class Autoencoder(
         self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
 
     def _scores(self, matrix: Any) -> Floats:
-        scores: Floats = self._fit.model.nats(matrix).sum(axis=1)
+        # Summed as explain returns it, left-out columns included: the same bits.
+        scores: Floats = self._storage.widen(self._fit.model.nats(matrix)).sum(axis=1)
         return scores
 
     def _warn_if_copying(self, request: Request) -> None:
         lesson.warn_if_copying(self._fit, request)
-
-    # -- validation ------------------------------------------------------------------------------
-
-    def _validate(self, X: Any, *, reset: bool) -> tuple[Any, Container]:
-        """Return (raw matrix, container); names and number of columns are set or checked."""
-        if is_frame(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            matrix: Any = frame_matrix(X)
-            self._check_rows(matrix, reset=reset)
-            container = Container.of(X)
-        else:
-            container = Container()
-            matrix = self._validate_array(X, reset=reset)
-        names = self._names()
-        check_finite(matrix, names)
-        return matrix, container
-
-    def _validate_array(self, X: Any, *, reset: bool) -> Any:
-        try:
-            return validate_data(
-                self,
-                X,
-                reset=reset,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
-                ensure_all_finite=False,
-                ensure_min_samples=2 if reset else 1,
-            )
-        except ValueError as error:
-            if "could not convert" in str(error):
-                names = [f"x{j}" for j in range(np.asarray(X, dtype=object).shape[-1])]
-                cell = array_cell_error(X, names)
-                if cell is not None:
-                    raise cell from None
-            raise
-
-    def _check_rows(self, matrix: Matrix, *, reset: bool) -> None:
-        minimum = 2 if reset else 1
-        if len(matrix) < minimum:
-            raise DataError(
-                f"the table has {len(matrix)} sample(s) (rows): a minimum of {minimum} is required"
-            )
-
-    def _names(self) -> list[str]:
-        if hasattr(self, "feature_names_in_"):
-            return [str(name) for name in self.feature_names_in_]
-        return [f"x{j}" for j in range(self.n_features_in_)]
-
-    def _weights(self, sample_weight: Any, matrix: Any) -> Vector | None:
-        if sample_weight is None:
-            return None
-        weight: Vector = _check_sample_weight(
-            sample_weight, matrix, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weight.any():
-            raise DataError("sample_weight is zero for every row: at least one weight must be > 0")
-        return weight
 
     @property
     def _n_features_out(self) -> int:
@@ -516,6 +492,9 @@ class Autoencoder(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

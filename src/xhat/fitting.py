@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat import auto
-from xhat.baseline import Baseline, fit_baseline, fit_pca
+from xhat.baseline import Baseline, fit_baseline, fit_pca, mean_losses
 from xhat.data.batches import Rows
-from xhat.data.columns import Schema, fit_schema, resolve_kinds
+from xhat.data.columns import Schema, fit_schema
+from xhat.data.kinds import resolve_kinds
 from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
@@ -22,7 +23,7 @@ from xhat.errors import ParameterError
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model, residual_spread
-from xhat.settings import Choices, Request, Shape, settle_network, settle_training
+from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import Source, Split, Subset, split_rows, split_validation
 from xhat.start import start
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
@@ -113,18 +114,20 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     dtype = _training_dtype(request, source)
     choices.said["training dtype"] = str(dtype)
     everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
-    kinds = resolve_kinds(source.names, request.heads, everything)
-    schema = fit_schema(source.names, kinds, lambda: source.tiles(split.train))
+    kinds = resolve_kinds(source.names, request.heads, everything, source.forms)
+    schema = fit_schema(source.names, kinds, source.levels, lambda: source.tiles(split.train))
     source.check(schema, split.train)
     others.check(schema, split.unseen)
+    precise = source.rows(schema, split.train, np.float64)
+    schema = schema.balanced(schema.by_column(mean_losses(precise, schema.blocks, schema.fill))[0])
     rows = source.rows(schema, split.train, dtype)
     held_out = others.rows(schema, split.held_out, dtype) if len(split.held_out) else None
-    n, d = rows.n, len(source.names)
-    shape = settle_network(request, n, d, _rank(request, rows, d), schema.blocks, choices)
-    low, high = schema.low.astype(dtype), schema.high.astype(dtype)
-    objective = Objective(shape.net, request.penalties, request.corruption, low, high)
-    precise = source.rows(schema, split.train, np.float64)
-    baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, d)), schema.blocks)
+    size = Size(rows.n, len(source.names), schema.d, _rank(request, rows, schema.d))
+    shape = settle_network(request, size, schema.blocks, choices)
+    missing = float(everything.missing.mean())
+    corruption = choices.settle("corruption", request.corruption, lambda: auto.corruption(missing))
+    objective = Objective(shape.net, request.penalties, corruption, schema.ranges(dtype))
+    baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, schema.d)), schema.blocks)
     optimizer = None if isinstance(request.optimizer, LBFGS) else request.optimizer
     try:
         engine, reason = choose(request.engine, objective, optimizer)
@@ -182,7 +185,7 @@ def _train(
         ready.held_out,
         how.batch_size,
         epochs,
-        lambda j: ready.schema.columns[j].name,
+        lambda j: ready.schema.columns[ready.schema.group[j]].name,
     )
     if isinstance(request.optimizer, LBFGS):
         return train_lbfgs(plan, LoopState(theta, None, rng, monitor), on_epoch)
@@ -269,8 +272,11 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     source, model = ready.source, result.model
     index = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     kinds = [column.kind for column in ready.schema.columns]
-    schema = fit_schema(source.names, kinds, lambda: source.tiles(index))
+    schema = ready.schema.rescaled(
+        fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index))
+    )
     rows = source.rows(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
-    residual = np.maximum(model.residual * ready.schema.spread / schema.spread, 1e-4)
+    ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
+    residual = np.maximum(model.residual * ratio, 1e-4)
     result.model = Model(schema, result.baseline.net, result.baseline.theta, residual, model.engine)

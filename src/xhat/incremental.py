@@ -42,8 +42,7 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
         optimizer = request.optimizer.init(model.net, theta)
         fit.state = LoopState(theta, optimizer, rng, Monitor(None, theta.copy()), fit.epochs)
     schema, dtype = model.schema, fit.state.theta.dtype
-    low, high = schema.low.astype(dtype), schema.high.astype(dtype)
-    objective = Objective(model.net, request.penalties, request.corruption, low, high)
+    objective = Objective(model.net, request.penalties, request.corruption, schema.ranges(dtype))
     source.check(schema, source.everything)
     rows = source.rows(schema, source.everything, dtype)
     plan = Plan(
@@ -55,7 +54,7 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
         None,
         request.batch_size or BATCH,
         fit.state.epoch + 1,
-        lambda j: schema.columns[j].name,
+        lambda j: schema.columns[schema.group[j]].name,
     )
     train(plan, fit.state, lambda _: None)
     fit.model = replace(model, theta=fit.state.theta.copy())

@@ -59,7 +59,7 @@ def trace(model: Model, x: Matrix) -> Trace:
     model.schema.check(x, np.zeros(1, dtype=np.intp))
     net, theta = model.net, model.parameters(np.float64)
     views = Views(net, theta)
-    Z = model.schema.encode(x.astype(np.float64))
+    Z = model.schema.encode(x.astype(np.float64)).X
     enc = encode(net, views, Z)
     dec = decode(net, views, enc.H[-1])
     grad = np.empty_like(theta)
@@ -117,7 +117,7 @@ def check_gradients(
     along u, in float64.
     """
     net = model.net
-    batch = Batch(model.schema.encode(dense(X[:64]).astype(np.float64)))
+    batch = model.schema.encode(dense(X[:64]).astype(np.float64))
     penalties = tuple(p for p in request.penalties if p.needs(net) is None)
     objective = Objective(net, penalties)
     theta = model.parameters(np.float64)
@@ -164,7 +164,7 @@ def textbook_parameters(model: Model) -> dict[str, Floats]:
     linear f, s (W* h + c) + m = (s W*) h + (s c + m).
     """
     net, schema = model.net, model.schema
-    if net.depth != 1:
+    if net.depth != 1 or schema.d != len(schema.columns):
         return {}
     views = Views(net, model.theta.astype(np.float64))
     W, b = views.encoder(0)

@@ -16,10 +16,13 @@ from xhat.data.batches import TILE, dense
 from xhat.data.columns import Schema
 from xhat.engines.base import Engine
 from xhat.maths import heads
+from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
+#: Rounds of filling missing cells; figures in benchmarks/tables.py, imputation.
+ROUNDS = 5
 
 
 @dataclass
@@ -35,7 +38,8 @@ class Model:
     theta : ndarray
         Parameters, float32 or float64.
     residual : ndarray of shape (d,)
-        Spread of the residual of each squared-error column on held-out rows (encoded units).
+        Spread of the residual on held-out rows: of squared-error columns in encoded units, of
+        counts as a multiple of Poisson's (at least 1).
     engine : Engine
         Computes codes and pre-activations.
     """
@@ -60,13 +64,11 @@ class Model:
 
     def codes(self, X: object) -> Matrix:
         """Return the codes (n, k) of raw rows, in their dtype."""
-        parts = [
-            self.engine.encode(self.net, self.parameters(Z.dtype), Z) for Z in self._encoded(X)
-        ]
+        parts = [self._code(tile.X) for _, tile in self._encoded(X)]
         return np.vstack(parts)
 
     def decode(self, H: Matrix) -> Matrix:
-        """Return the raw reconstructions (n, d) of codes, in their dtype."""
+        """Return the raw reconstructions of codes, in their dtype; one column per table column."""
         theta, parts = self.parameters(H.dtype), []
         for start in range(0, len(H), TILE):
             A_hat = self.engine.decode(self.net, theta, H[start : start + TILE])
@@ -74,56 +76,119 @@ class Model:
         return np.vstack(parts)
 
     def losses(self, X: object) -> Floats:
-        """Return the training loss of every cell (n, d): squared error or nats, encoded units."""
-        return np.vstack(
-            [
-                heads.cell_loss(self.net.blocks, A_hat, Z)
-                for Z, A_hat in self._reconstructed(X, clip=False)
-            ]
-        )
-
-    def nats(self, X: object) -> Floats:
-        """Return every cell's part of the anomaly score (n, d) in nats, float64, 0 = perfect.
-
-        Real columns ``1/2 (r / s)**2`` with s the column's spread of held-out residuals; binary
-        columns -log p(observed). The encoder sees the row clipped to the training range, so that
-        one absurd cell does not smear over the others; the target never is (docs/maths.md).
-        """
-        factor = np.where(self.schema.squared, 0.5 / self.residual**2, 1.0)
+        """Return the training loss of every cell (n, columns), 0 where missing."""
         parts = []
-        for Z, A_hat in self._reconstructed(X, clip=True):
-            excess = heads.cell_loss(self.net.blocks, A_hat, Z) - heads.cell_floor(
-                self.net.blocks, Z
-            )
-            parts.append(np.maximum(excess, 0) * factor)
+        for _, tile in self._encoded(X):
+            loss = heads.cell_loss(self.net.blocks, self._output(tile.X), tile.X.astype(np.float64))
+            parts.append(self.schema.by_column(loss if tile.mask is None else loss * tile.mask))
         return np.vstack(parts)
 
-    def _reconstructed(self, X: object, *, clip: bool) -> Iterator[tuple[Floats, Floats]]:
-        """Yield (encoded rows, A_hat) per tile, both float64."""
-        for Z in self._encoded(X):
-            theta = self.parameters(Z.dtype)
-            H = self.engine.encode(self.net, theta, self.schema.clip(Z) if clip else Z)
-            A_hat = self.engine.decode(self.net, theta, H)
-            yield Z.astype(np.float64), A_hat.astype(np.float64)
+    def nats(self, X: object) -> Floats:
+        """Return every cell's part of the anomaly score (n, columns) in nats, float64, 0 = perfect.
 
-    def _encoded(self, X: object) -> Iterator[Matrix]:
+        Real columns ``1/2 (r / s)**2`` with s the column's spread of held-out residuals; binary
+        and categorical columns -log p(observed), counts half the Poisson deviance divided by the
+        dispersion (its held-out mean, at least 1); missing cells 0.
+        The encoder sees the row clipped to the training range, so that one absurd cell does not
+        smear over the others; the target never is (docs/maths.md).
+        """
+        blocks = self.net.blocks
+        factor = self.schema.nats_per_loss / self._dispersion()
+        parts = []
+        for raw, tile in self._encoded(X):
+            Z = tile.X.astype(np.float64)
+            A_hat = self._output(self.schema.clip(tile.X))
+            excess = heads.cell_loss(blocks, A_hat, Z) - heads.cell_floor(blocks, Z)
+            cells = np.maximum(excess, 0) * factor
+            cells = cells if tile.mask is None else cells * tile.mask
+            parts.append(self.schema.by_column(cells) + self.schema.unseen(raw))
+        return np.vstack(parts)
+
+    def _dispersion(self) -> Floats:
+        """Return what each column's loss is divided by: 2 s**2, the counts' dispersion, or 1."""
+        schema, s = self.schema, self.residual
+        return np.where(schema.squared, 2 * s**2, np.where(schema.counts, s**2, 1.0))
+
+    def impute(self, X: object, rng: np.random.Generator | None = None) -> Matrix:
+        """Return raw rows with missing cells filled; with a generator, by draws instead of means.
+
+        Missing cells start at the training mean; each round replaces them by the reconstruction,
+        so that what was filled helps to fill the rest.
+        """
+        parts = []
+        for raw, tile in self._encoded(X):
+            if tile.mask is None:
+                parts.append(raw)
+                continue
+            Z = tile.X
+            for _ in range(ROUNDS):
+                A_hat = self._output(Z)
+                Z_hat = heads.predict(self.net.blocks, A_hat)
+                Z = np.where(tile.mask > 0, tile.X, self.schema.inside(Z_hat)).astype(Z.dtype)
+            if rng is not None:
+                Z = np.where(tile.mask > 0, tile.X, self._draw(Z_hat, rng))
+            parts.append(np.where(np.isnan(raw), self.schema.decode(Z), raw))
+        return np.vstack(parts)
+
+    def _draw(self, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
+        """Return one draw of every cell from what the model says of it."""
+        drawn = Z_hat + self.residual * rng.normal(size=Z_hat.shape)
+        for block in self.net.blocks:
+            part, f = Z_hat[:, block.columns], block.head.f
+            if f == "softmax":
+                level = (rng.random((len(part), 1)) > part.cumsum(axis=1)).sum(axis=1)
+                drawn[:, block.columns] = np.eye(part.shape[1])[
+                    np.minimum(level, part.shape[1] - 1)
+                ]
+            elif f == "logistic" and not self.schema.squared[block.start]:
+                drawn[:, block.columns] = rng.random(part.shape) < part
+            elif f == "exp":
+                unit = self.schema.spread[block.columns]
+                drawn[:, block.columns] = rng.poisson(part * unit) / unit
+        return drawn
+
+    def _code(self, Z: Matrix) -> Matrix:
+        return self.engine.encode(self.net, self.parameters(Z.dtype), Z)
+
+    def _output(self, Z: Matrix) -> Floats:
+        """Return A_hat of encoded rows, float64."""
+        theta = self.parameters(Z.dtype)
+        return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64)
+
+    def _encoded(self, X: object) -> Iterator[tuple[Matrix, Batch]]:
+        """Yield (raw rows, encoded rows) per tile."""
         n = X.shape[0]  # type: ignore[attr-defined]
         for start in range(0, n, TILE):
             rows = dense(X[start : start + TILE])  # type: ignore[index]
             self.schema.check(rows, np.arange(start, start + len(rows)))
-            yield self.schema.encode(rows)
+            yield rows, self.schema.encode(rows)
+
+    def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
+        """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
+        for _, tile in self._encoded(X):
+            Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
+            mask = np.ones(Z_hat.shape) if tile.mask is None else tile.mask.astype(np.float64)
+            squares = (Z_hat - tile.X) ** 2
+            counts = self.schema.counts
+            if counts.any():  # Pearson's statistic: 1 on average for Poisson counts
+                unit = self.schema.spread[counts]
+                squares[:, counts] *= unit / np.maximum(Z_hat[:, counts], 1e-9)
+            yield squares * mask, mask
 
 
 def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:
-    """Return the spread of each column's residual on rows X, with a floor.
+    """Return the spread of each encoded column's residual on rows X, with a floor.
 
     The floor is 1e-4 of the column's own scale: constant and perfectly rebuilt columns have no
     residual, and rounding alone (1e-7 in float32) must not count as strange.
     """
     w = np.ones(X.shape[0]) if weight is None else weight  # type: ignore[attr-defined]
-    total, first = np.zeros(model.net.d), 0
-    for Z, A_hat in model._reconstructed(X, clip=True):  # noqa: SLF001
-        part = w[first : first + len(Z)]
-        total += part @ (heads.predict(model.net.blocks, A_hat) - Z) ** 2
-        first += len(Z)
-    return np.asarray(np.maximum(np.sqrt(total / w.sum()), 1e-4))
+    total, seen, first = np.zeros(model.net.d), np.zeros(model.net.d), 0
+    for R, mask in model.residuals(X):
+        part = w[first : first + len(R)]
+        total += part @ R
+        seen += part @ mask
+        first += len(R)
+    # Nothing observed here: as uncertain as the column itself
+    spread = np.where(seen > 0, np.sqrt(total / np.where(seen > 0, seen, 1.0)), 1.0)
+    return np.asarray(np.maximum(spread, np.where(model.schema.counts, 1.0, 1e-4)))

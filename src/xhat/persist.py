@@ -23,7 +23,10 @@ import safetensors
 import safetensors.numpy
 
 from xhat.baseline import Baseline, linear_network
-from xhat.data.columns import Auto, Binary, Column, Real, Schema
+from xhat.data.columns import Column, Schema
+from xhat.data.containers import Storage
+from xhat.data.kinds import Auto, Binary, Categorical, Count, Real
+from xhat.data.storage import Store
 from xhat.engines import choose
 from xhat.errors import ModelFileError
 from xhat.files import atomic
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from xhat.estimator import Autoencoder
 
 FORMAT = 1
-_SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high")
+_SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "weight")
 _BLANK = "0" * 64
 _CLASSES = {
     cls.__name__: cls
@@ -51,6 +54,8 @@ _CLASSES = {
         Real,
         Binary,
         Auto,
+        Categorical,
+        Count,
         Masking,
         Gaussian,
         SaltAndPepper,
@@ -92,7 +97,14 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "xhat_version": xhat.__version__,
         "sha256": _BLANK,
         "parameters": {name: _plain(value) for name, value in parameters.items()},
-        "columns": [{"name": c.name, "kind": _plain(c.kind)} for c in schema.columns],
+        "columns": [
+            {"name": c.name, "kind": _plain(c.kind), "places": list(c.places), "width": c.width}
+            for c in schema.columns
+        ],
+        "storage": [
+            {"name": s.name, "form": s.form, "levels": list(s.levels), "reason": s.reason}
+            for s in estimator._storage.stores  # noqa: SLF001
+        ],
         "named": hasattr(estimator, "feature_names_in_"),
         "network": {
             "k": net.k,
@@ -116,6 +128,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "theta": model.theta,
         "residual": model.residual,
         "scale": scale,
+        "fill": schema.fill,
         "baseline": fit.baseline.theta,
         "baseline_mean": fit.baseline.theta_mean,
         "held_out_scores": fit.held_out_scores,
@@ -251,16 +264,13 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
             raise ModelFileError(f"array {name!r} holds values that are not finite numbers")
     scale, d = tensors["scale"], len(header["columns"])
     _check_shape("scale", scale, (d, len(_SCALE)))
-    columns = tuple(
-        Column(str(c["name"]), _rebuild(c["kind"]), *(float(v) for v in row))
-        for c, row in zip(header["columns"], scale, strict=True)
-    )
+    columns = _restore_columns(header["columns"], scale, tensors["fill"])
     schema, shape = Schema(columns), header["network"]
     for name in (shape["activation"], shape["code_activation"]):
         if name not in ACTIVATIONS:
             raise ModelFileError(f"unknown activation {name!r}")
     net = Network(
-        d,
+        schema.d,
         int(shape["k"]),
         schema.blocks,
         tuple(int(m) for m in shape["hidden"]),
@@ -270,8 +280,8 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
         bool(shape["linear_path"]),
     )
     _check_shape("theta", tensors["theta"], (net.size,))
-    _check_shape("residual", tensors["residual"], (d,))
-    base = linear_network(d, int(header["baseline_k"]), schema.blocks)
+    _check_shape("residual", tensors["residual"], (schema.d,))
+    base = linear_network(schema.d, int(header["baseline_k"]), schema.blocks)
     for name in ("baseline", "baseline_mean"):
         _check_shape(name, tensors[name], (base.size,))
     estimator = Autoencoder(**{name: _rebuild(v) for name, v in header["parameters"].items()})
@@ -288,12 +298,37 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
         best_epoch=int(header["best_epoch"]),
         identity_score=header["identity_score"],
     )
-    estimator.n_features_in_ = d
+    estimator._storage = Storage(  # noqa: SLF001
+        tuple(
+            Store(str(s["name"]), s["form"], tuple(s["levels"]), str(s["reason"]))
+            for s in header["storage"]
+        )
+    )
+    if estimator._storage.names != schema.names:  # noqa: SLF001
+        raise ModelFileError("its table and its schema name different columns")
+    estimator.n_features_in_ = len(header["storage"])
     if header["named"]:
-        estimator.feature_names_in_ = np.array(schema.names, dtype=object)
+        estimator.feature_names_in_ = np.array([s["name"] for s in header["storage"]], dtype=object)
     estimator.offset_ = float(header["offset"])
     estimator._settle()  # noqa: SLF001
     return estimator
+
+
+def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...]:
+    """Rebuild the columns; the fills of all stand in one array, one number per encoded column."""
+    _check_shape("fill", fill, (sum(int(c["width"]) for c in described),))
+    columns, start = [], 0
+    for c, row in zip(described, scale, strict=True):
+        numbers = dict(zip(_SCALE, (float(v) for v in row), strict=True))
+        part = tuple(float(v) for v in fill[start : start + int(c["width"])])
+        places = tuple(int(p) for p in c["places"])
+        if places and not 0 <= min(places) <= max(places) < len(part):
+            raise ModelFileError(f"column {c['name']!r} has levels without a place")
+        columns.append(
+            Column(str(c["name"]), _rebuild(c["kind"]), fill=part, places=places, **numbers)
+        )
+        start += int(c["width"])
+    return tuple(columns)
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

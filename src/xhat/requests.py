@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from xhat.data.columns import Auto, Binary
-from xhat.data.columns import Real as RealHead
+from xhat.data.kinds import Auto, Binary, Categorical, Count
+from xhat.data.kinds import Real as RealHead
 from xhat.errors import ParameterError
 from xhat.maths.activations import ACTIVATIONS
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
@@ -138,14 +138,17 @@ def _activation(value: object, hidden: tuple[int, ...] | None) -> tuple[str, str
 
 
 def _heads(value: Any) -> Any:
-    kinds = (RealHead, Binary, Auto)
-    named = ("auto", "real", "binary")
-    for wish in value.values() if isinstance(value, dict) else (value,):
+    kinds = (RealHead, Binary, Categorical, Count, Auto)
+    named = ("auto", "real", "binary", "categorical", "count")
+    per_column = isinstance(value, dict)
+    for wish in value.values() if per_column else (value,):
+        good = isinstance(wish, kinds) or (isinstance(wish, str) and wish in named)
         _require(
-            isinstance(wish, kinds) or (isinstance(wish, str) and wish in named),
+            good or (per_column and isinstance(wish, str) and wish == "ignore"),
             "heads",
             wish,
-            "'auto', 'real', 'binary', Real(...), Binary(), or a dict of column name to these",
+            "'auto', 'real', 'binary', 'categorical', 'count', a head such as Real(...), or a "
+            "dict of column name to one of these or 'ignore'",
         )
     return value
 

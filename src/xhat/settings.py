@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xhat import auto
-from xhat.data.columns import Heads
+from xhat.data.kinds import Heads
 from xhat.engines.base import Optimizer
 from xhat.errors import ParameterError
 from xhat.maths.corruption import Corruption
@@ -66,6 +66,16 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Size:
+    """Sizes the rules look at: training rows, table columns, encoded columns, rank."""
+
+    rows: int
+    columns: int
+    encoded: int
+    rank: int
+
+
+@dataclass(frozen=True)
 class Shape:
     """The network, and whether it is PCA by rule (a table too small for anything else)."""
 
@@ -74,7 +84,7 @@ class Shape:
 
 
 def settle_network(
-    request: Request, n: int, d: int, rank: int, blocks: tuple[Block, ...], choices: Choices
+    request: Request, size: Size, blocks: tuple[Block, ...], choices: Choices
 ) -> Shape:
     """Settle code size, layers, activations and linear path.
 
@@ -83,7 +93,10 @@ def settle_network(
     ParameterError
         If what was asked for does not fit together.
     """
-    k = choices.settle("n_components", request.n_components, lambda: auto.code_size(d, rank))
+    n, d = size.rows, size.encoded
+    k = choices.settle(
+        "n_components", request.n_components, lambda: auto.code_size(size.columns, size.rank)
+    )
     copying = k >= d and request.n_components is not None
     hidden = choices.settle(
         "hidden", request.hidden, lambda: auto.hidden_widths(n, d, copying=copying)

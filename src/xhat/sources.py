@@ -14,7 +14,7 @@ import numpy.typing as npt
 from xhat.auto import SMALL
 from xhat.data.batches import TILE, DenseRows, LazyRows, Rows, dense
 from xhat.data.columns import Schema
-from xhat.maths.objective import Batch
+from xhat.data.containers import Storage
 from xhat.maths.types import Integers, Matrix, Vector
 
 #: Rows that take part in stopping, and in the verdict, at most: more would not change either.
@@ -28,9 +28,24 @@ class Source:
     """Raw rows with weights: a dense array, or (lazy) a memory map or CSR matrix."""
 
     X: object
-    names: list[str]
+    storage: Storage
     weight: Vector | None = None
     lazy: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns of X."""
+        return self.storage.names
+
+    @property
+    def forms(self) -> list[str]:
+        """Form in which each column of X is held."""
+        return [self.storage.stores[j].form for j in self.storage.used]
+
+    @property
+    def levels(self) -> list[int]:
+        """Number of levels of each column of X, 0 for those not held as levels."""
+        return [len(self.storage.stores[j].levels) for j in self.storage.used]
 
     @property
     def n(self) -> int:
@@ -54,7 +69,7 @@ class Source:
             weight = (weight / weight.mean()).astype(dtype)
         if self.lazy:
             return LazyRows(self.X, lambda X: schema.encode(X, dtype), index, weight)
-        return DenseRows(Batch(schema.encode(self.raw(index), dtype), weight))
+        return DenseRows(replace(schema.encode(self.raw(index), dtype), weight=weight))
 
     def tiles(self, index: Integers) -> Iterator[tuple[Matrix, Vector | None]]:
         """Walk raw rows and weights in fixed tiles."""
@@ -129,6 +144,9 @@ def merge_rows(source: Source) -> Source:
         X, weight = X[kept], weight[kept]  # type: ignore[index]
     if X.shape[0] > SMALL:  # type: ignore[attr-defined]
         return replace(source, X=X, weight=weight)
-    rows, inverse = np.unique(dense(X), axis=0, return_inverse=True)
+    X = dense(X)
+    # NaN equals nothing, itself included; for the comparison the largest number stands for it.
+    largest = np.finfo(X.dtype).max
+    rows, inverse = np.unique(np.where(np.isnan(X), largest, X), axis=0, return_inverse=True)
     merged = np.bincount(inverse.ravel(), weights=weight).astype(np.float64)
-    return replace(source, X=rows, weight=merged, lazy=False)
+    return replace(source, X=np.where(rows == largest, np.nan, rows), weight=merged, lazy=False)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from xhat.baseline import Baseline, principal_angles
 from xhat.data.batches import Rows, tiles
 from xhat.data.columns import Schema
+from xhat.data.kinds import Binary, Categorical, Count, Real
 from xhat.engines.base import Engine
 from xhat.maths import heads, objective
 from xhat.maths.objective import Objective
@@ -134,12 +135,17 @@ def _angles(model: Model, baseline: Baseline) -> list[float] | None:
 
 
 def _unit(schema: Schema) -> str:
+    if any(column.weight != 1 for column in schema.columns):
+        return "every column's loss divided by its loss at the mean"
+    kinds = {type(column.kind) for column in schema.columns}
     parts = []
-    if schema.squared.any():
+    if Real in kinds:
         scaled = (schema.spread[schema.squared] != 1).any()
         parts.append("squared error of " + ("standardised columns" if scaled else "raw values"))
-    if not schema.squared.all():
+    if kinds & {Binary, Categorical}:
         parts.append("cross-entropy in nats")
+    if Count in kinds:
+        parts.append("half the Poisson deviance in nats")
     return " + ".join(parts)
 
 
@@ -151,7 +157,7 @@ def identity_score(model: Model, source: Source, index: Integers) -> float:
     rows, a copier can.
     """
     rng = np.random.default_rng(0)
-    Z = model.schema.encode(source.raw(index[:1000]).astype(np.float64))
+    Z = model.schema.encode(source.raw(index[:1000]).astype(np.float64)).X
     mean = Z.mean(axis=0)
     Z = np.column_stack([rng.permutation(column) for column in Z.T])
     theta = model.parameters(np.float64)

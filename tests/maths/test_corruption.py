@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper, uniform
+from xhat.maths.corruption import Columns, Gaussian, Masking, SaltAndPepper, uniform
 
 N, D = 4000, 25
 CELLS = N * D
@@ -23,7 +23,9 @@ def clean(n=N, dtype=np.float64):
 
 
 def apply(corruption, X, key=7, counters=COUNTERS, low=LOW, high=HIGH):
-    return corruption.apply(X, key, counters, low, high)
+    d = X.shape[1]
+    columns = Columns(low, high, np.zeros(d, X.dtype), np.arange(d))
+    return corruption.apply(X, key, counters, columns)
 
 
 def assert_rate(hits, p):

@@ -12,7 +12,7 @@ import pytest
 
 import oracles
 from oracles import Spec
-from xhat.maths.corruption import Masking
+from xhat.maths.corruption import Columns, Masking
 from xhat.maths.heads import BinaryCrossEntropy, Block, SquaredError
 from xhat.maths.objective import (
     Batch,
@@ -481,11 +481,11 @@ def test_corrupted_input_clean_target():
     spec = Spec(HEADS["linear"], K)
     _, _, theta, X, _ = example(spec)
     counters = np.arange(N, dtype=np.uint64)
-    low, high = np.zeros(D), np.ones(D)
-    denoising = Objective(network(spec), (), Masking(0.5), low, high)
+    columns = Columns(np.zeros(D), np.ones(D), np.zeros(D), np.arange(D))
+    denoising = Objective(network(spec), (), Masking(0.5), columns)
     X_tilde = denoising.corrupt(X, 1, counters)
     assert ((X_tilde == 0) & (X != 0)).any()
-    np.testing.assert_array_equal(X_tilde, Masking(0.5).apply(X, 1, counters, low, high))
+    np.testing.assert_array_equal(X_tilde, Masking(0.5).apply(X, 1, counters, columns))
     assert Objective(network(spec)).corrupt(X, 1, counters) is X
     net, views = network(spec), Views(network(spec), theta)
     X_hat = reconstruct(net, views, X_tilde)

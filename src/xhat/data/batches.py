@@ -7,7 +7,7 @@ Must not know: what is computed with them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -69,7 +69,7 @@ class LazyRows:
     source : CSR matrix or ndarray
         The raw rows.
     encode : callable
-        Raw dense rows to encoded rows.
+        Raw dense rows to an encoded Batch.
     index : ndarray of intp
         Which rows of the source belong to this set.
     weight : ndarray or None
@@ -77,7 +77,7 @@ class LazyRows:
     """
 
     source: object
-    encode: Callable[[Matrix], Matrix]
+    encode: Callable[[Matrix], Batch]
     index: Integers
     weight: Vector | None = None
 
@@ -93,8 +93,8 @@ class LazyRows:
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows, densified and encoded."""
-        X = dense(self.source[self.index[index]])  # type: ignore[index]
-        return Batch(self.encode(X), None if self.weight is None else self.weight[index])
+        batch = self.encode(dense(self.source[self.index[index]]))  # type: ignore[index]
+        return replace(batch, weight=None if self.weight is None else self.weight[index])
 
 
 def dense(rows: object) -> Matrix:

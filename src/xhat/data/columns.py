@@ -1,95 +1,44 @@
-"""The schema: kind of column -> block of the encoded matrix, head, and the way back.
+"""The schema: table column -> columns of the encoded matrix, head, and the way back.
 
-Knows: what values a column may hold and in which scale the network sees them.
+Knows: in which scale the network sees a column's numbers, and which cells are missing.
 Must not know: containers (pandas, polars), files, networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.statistics import Statistics, Tiles, column_statistics
-from xhat.errors import DataError, ParameterError
-from xhat.maths.heads import RANGES, BinaryCrossEntropy, Block, Head, SquaredError
+from xhat.data.kinds import Binary, Categorical, Count, Kind, Real
+from xhat.data.statistics import (
+    Statistics,
+    Tiles,
+    column_statistics,
+    level_counts,
+    quartiles,
+)
+from xhat.errors import DataError
+from xhat.maths import corruption
+from xhat.maths.heads import (
+    BinaryCrossEntropy,
+    Block,
+    Head,
+    Poisson,
+    Softmax,
+    SquaredError,
+)
+from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix
 
 Floats = npt.NDArray[np.float64]
-Scale = Literal["auto", "std", "robust"] | None
 #: Standard deviations from the mean that the encoder is shown at most (see _clip).
 CLIP = 4.0
-_SCALES = ("auto", "std", "robust", None)
-
-
-@dataclass(frozen=True)
-class Real:
-    """Real values, squared error.
-
-    Parameters
-    ----------
-    scale : {"auto", "std", "robust", None}
-        What a column is divided by after its centre is taken off: "std" mean and standard
-        deviation, "robust" median and interquartile range / 1.349 (equal to the standard
-        deviation for normal values), None nothing at all. "auto" is "std" with f linear and
-        None otherwise, because scaled values leave the range of f. Undone on the way out.
-    f : {"linear", "logistic", "tanh"}
-        Output function: linear reaches every value, logistic [0, 1], tanh [-1, 1].
-
-    Examples
-    --------
-    >>> Real(scale="robust")
-    Real(scale='robust', f='linear')
-    """
-
-    scale: Scale = "auto"
-    f: str = "linear"
-
-    def __post_init__(self) -> None:
-        if self.scale not in _SCALES:
-            raise ParameterError(f"Real(scale={self.scale!r}): choose 'std', 'robust' or None")
-        if self.f not in RANGES:
-            raise ParameterError(f"Real(f={self.f!r}): choose one of {', '.join(RANGES)}")
-        if self.f != "linear" and self.scale not in ("auto", None):
-            low, high = RANGES[self.f]
-            raise ParameterError(
-                f"Real(scale={self.scale!r}, f={self.f!r}): scaled values leave [{low:g}, "
-                f"{high:g}], the range of {self.f}; use scale=None or f='linear'"
-            )
-
-    def head(self) -> Head:
-        """Return (f, loss)."""
-        return SquaredError(self.f)
-
-
-@dataclass(frozen=True)
-class Binary:
-    """Values in [0, 1] (0/1, or shares such as grey pixels), logistic output, cross-entropy."""
-
-    def head(self) -> Head:
-        """Return (f, loss)."""
-        return BinaryCrossEntropy()
-
-
-@dataclass(frozen=True)
-class Auto:
-    """Kinds found from the values: columns of 0 and 1 are Binary, all others Real.
-
-    Parameters
-    ----------
-    scale : {"auto", "std", "robust", None}
-        Scale of the real columns.
-    """
-
-    scale: Scale = "auto"
-
-
-Kind = Real | Binary
-Heads = str | Kind | Auto | dict[str, "str | Kind"]
+#: exp of the count head is linear from this factor above the training maximum on.
+FAR_ABOVE = 20.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +46,10 @@ class Column:
     """One column of the table: its kind, its scale and its training range.
 
     The encoded value is ``(x - center) / spread``; ``low`` and ``high`` are its training range,
-    ``clip_low`` and ``clip_high`` what the encoder is shown at most when a row is scored.
+    ``clip_low`` and ``clip_high`` what the encoder is shown at most when a row is scored, ``fill``
+    stands for a missing cell (the training mean). A category has one encoded column per place:
+    ``places[level]`` is the place of a level, and ``fill`` holds the share of each place.
+    ``weight`` balances the columns of a mixed table in training; scores never use it.
     """
 
     name: str
@@ -108,6 +60,30 @@ class Column:
     high: float
     clip_low: float
     clip_high: float
+    fill: tuple[float, ...]
+    places: tuple[int, ...] = ()
+    rows: float = 0.0
+    weight: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return len(self.fill)
+
+    @property
+    def unit(self) -> float:
+        """Nats per unit of loss: a Poisson deviance of x is ``spread`` times that of x / spread."""
+        return self.spread if isinstance(self.kind, Count) else 1.0
+
+    def head(self) -> Head:
+        """Return (f, loss)."""
+        if isinstance(self.kind, Real):
+            return SquaredError(self.kind.f)
+        if isinstance(self.kind, Binary):
+            return BinaryCrossEntropy()
+        if isinstance(self.kind, Categorical):
+            return Softmax()
+        return Poisson(float(np.log(FAR_ABOVE * max(self.high, 1.0))))
 
 
 @dataclass(frozen=True)
@@ -122,57 +98,177 @@ class Schema:
         return [column.name for column in self.columns]
 
     @cached_property
+    def starts(self) -> Integers:
+        """First encoded column of each table column."""
+        widths = [column.width for column in self.columns]
+        return np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.intp)
+
+    @property
+    def d(self) -> int:
+        """Number of encoded columns."""
+        return sum(column.width for column in self.columns)
+
+    @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Heads over runs of neighbouring columns of the same kind."""
+        """Heads over runs of neighbouring columns with the same head and weight."""
         blocks: list[Block] = []
-        for j, column in enumerate(self.columns):
-            head = column.kind.head()
-            if blocks and blocks[-1].head == head:
-                blocks[-1] = Block(blocks[-1].start, j + 1, head)
+        for start, column in zip(self.starts, self.columns, strict=True):
+            block = Block(
+                int(start), int(start) + column.width, column.head(), column.unit * column.weight
+            )
+            last = blocks[-1] if blocks else None
+            if (
+                last is not None
+                and (last.head, last.weight) == (block.head, block.weight)
+                and (not isinstance(block.head, Softmax))
+            ):
+                blocks[-1] = replace(last, stop=block.stop)
             else:
-                blocks.append(Block(j, j + 1, head))
+                blocks.append(block)
         return tuple(blocks)
 
-    @cached_property
-    def center(self) -> Floats:
-        """Centre of each column, in raw units."""
-        return np.array([column.center for column in self.columns])
+    def _spread_out(self, values: list[float]) -> Floats:
+        """Repeat one value per table column over its encoded columns."""
+        return np.repeat(np.array(values, float), [column.width for column in self.columns])
 
     @cached_property
-    def spread(self) -> Floats:
-        """Divisor of each column, in raw units."""
-        return np.array([column.spread for column in self.columns])
+    def fill(self) -> Floats:
+        """What stands for a missing cell, per encoded column."""
+        return np.concatenate([column.fill for column in self.columns])
 
     @cached_property
-    def low(self) -> Floats:
-        """Encoded training minimum of each column."""
-        return np.array([column.low for column in self.columns])
-
-    @cached_property
-    def high(self) -> Floats:
-        """Encoded training maximum of each column."""
-        return np.array([column.high for column in self.columns])
-
-    def clip(self, Z: Matrix) -> Matrix:
-        """Return what the encoder sees of encoded rows that are scored: no absurd cell."""
-        low = np.array([column.clip_low for column in self.columns], dtype=Z.dtype)
-        high = np.array([column.clip_high for column in self.columns], dtype=Z.dtype)
-        clipped: Matrix = np.clip(Z, low, high)
-        return clipped
+    def group(self) -> Integers:
+        """Number of the table column, per encoded column."""
+        return np.repeat(np.arange(len(self.columns)), [column.width for column in self.columns])
 
     @cached_property
     def squared(self) -> npt.NDArray[np.bool_]:
-        """Columns with squared error (the others' loss is already in nats)."""
-        return np.array([isinstance(column.kind, Real) for column in self.columns])
+        """Encoded columns with squared error (the others' loss is already in nats)."""
+        real = [float(isinstance(column.kind, Real)) for column in self.columns]
+        return self._spread_out(real) > 0
 
-    def encode(self, X: Matrix, dtype: npt.DTypeLike | None = None) -> Matrix:
-        """Return the encoded rows, C-contiguous, in ``dtype`` (the input's if None)."""
-        Z = (X - self.center.astype(X.dtype)) / self.spread.astype(X.dtype)
-        return np.ascontiguousarray(Z, dtype=dtype or X.dtype)
+    @cached_property
+    def counts(self) -> npt.NDArray[np.bool_]:
+        """Encoded columns of counts."""
+        count = [float(isinstance(column.kind, Count)) for column in self.columns]
+        return self._spread_out(count) > 0
+
+    @cached_property
+    def nats_per_loss(self) -> Floats:
+        """Factor from the training loss to nats, per encoded column: undoes ``weight``."""
+        return 1 / self._spread_out([column.weight for column in self.columns])
+
+    @property
+    def spread(self) -> Floats:
+        """Divisor of each encoded column."""
+        return self._spread_out([column.spread for column in self.columns])
+
+    @property
+    def center(self) -> Floats:
+        """Centre of each encoded column."""
+        return self._spread_out([column.center for column in self.columns])
+
+    def ranges(self, dtype: npt.DTypeLike) -> corruption.Columns:
+        """Return what a corruption may know of the encoded columns."""
+        low = self._spread_out([column.low for column in self.columns])
+        high = self._spread_out([column.high for column in self.columns])
+        return corruption.Columns(
+            low.astype(dtype), high.astype(dtype), self.fill.astype(dtype), self.group
+        )
+
+    def balanced(self, mean_losses: Floats) -> Schema:
+        """Return the schema whose columns all have loss 1 at the mean, however many levels.
+
+        Tables of one kind keep their weights of 1: their loss is the textbook one. ``mean_losses``
+        holds each table column's loss at the mean; 0.1 keeps a nearly constant column from
+        outweighing all others.
+        """
+        kinds = {type(column.kind) for column in self.columns}
+        if len(kinds) == 1 and kinds != {Categorical}:
+            return self
+        columns = [
+            replace(column, weight=float(1 / max(loss, 0.1)) if loss > 0 else 1.0)
+            for column, loss in zip(self.columns, mean_losses, strict=True)
+        ]
+        return Schema(tuple(columns))
+
+    def rescaled(self, other: Schema) -> Schema:
+        """Return this schema with the scales of another one of the same table."""
+        columns = [
+            mine if isinstance(mine.kind, Categorical) else replace(theirs, weight=mine.weight)
+            for mine, theirs in zip(self.columns, other.columns, strict=True)
+        ]
+        return Schema(tuple(columns))
+
+    # -- there and back ---------------------------------------------------------------------------
+
+    def encode(self, X: Matrix, dtype: npt.DTypeLike | None = None) -> Batch:
+        """Return the encoded rows with the mask of observed cells (None: all are).
+
+        The rows are C-contiguous, in ``dtype`` (the input's if None).
+        """
+        dtype = np.dtype(dtype or X.dtype)
+        empty = np.isnan(X)
+        mask = None
+        if empty.any():
+            mask = np.ascontiguousarray((~empty)[:, self.group], dtype=dtype)
+        if self.d == len(self.columns):
+            Z = (X - self.center.astype(X.dtype)) / self.spread.astype(X.dtype)
+        else:
+            Z = np.hstack(
+                [_encode_column(column, X[:, j]) for j, column in enumerate(self.columns)]
+            )
+        if mask is not None:
+            Z = np.where(mask > 0, Z, self.fill.astype(Z.dtype))
+        return Batch(np.ascontiguousarray(Z, dtype=dtype), None, mask)
 
     def decode(self, Z: Matrix) -> Matrix:
-        """Return encoded values in raw units: the inverse of encode."""
-        return Z * self.spread.astype(Z.dtype) + self.center.astype(Z.dtype)
+        """Return encoded values in raw units: the inverse of encode; categories: the likeliest."""
+        if self.d == len(self.columns):
+            plain: Matrix = Z * self.spread.astype(Z.dtype) + self.center.astype(Z.dtype)
+            return plain
+        parts = []
+        for start, column in zip(self.starts, self.columns, strict=True):
+            part = Z[:, start : start + column.width]
+            if isinstance(column.kind, Categorical):
+                parts.append(_level_of_place(column)[part.argmax(axis=1)].astype(Z.dtype))
+            else:
+                parts.append(part[:, 0] * Z.dtype.type(column.spread) + Z.dtype.type(column.center))
+        return np.column_stack(parts)
+
+    def by_column(self, cells: Matrix) -> Matrix:
+        """Sum a matrix over the encoded columns of each table column."""
+        if self.d == len(self.columns):
+            return cells
+        sums: Matrix = np.add.reduceat(cells, self.starts, axis=1)
+        return sums
+
+    def clip(self, Z: Matrix) -> Matrix:
+        """Return what the encoder sees of encoded rows that are scored: no absurd cell."""
+        low = self._spread_out([column.clip_low for column in self.columns]).astype(Z.dtype)
+        high = self._spread_out([column.clip_high for column in self.columns]).astype(Z.dtype)
+        clipped: Matrix = np.clip(Z, low, high)
+        return clipped
+
+    def inside(self, Z: Matrix) -> Matrix:
+        """Return encoded values moved into the training range: what a filled cell may be."""
+        low = self._spread_out([column.low for column in self.columns]).astype(Z.dtype)
+        high = self._spread_out([column.high for column in self.columns]).astype(Z.dtype)
+        clipped: Matrix = np.clip(Z, low, high)
+        return clipped
+
+    def unseen(self, X: Matrix) -> Floats:
+        """Return the nats of levels never seen in training, per table column; 0 elsewhere.
+
+        Twice ``log(rows + 1)``: once by the rule of succession for a new level to appear at all
+        after ``rows`` known ones, once for it being this one.
+        """
+        nats = np.zeros(X.shape)
+        for j, column in enumerate(self.columns):
+            if isinstance(column.kind, Categorical):
+                new = ~np.isnan(X[:, j]) & (_places(column, X[:, j]) < 0)
+                nats[new, j] = 2 * np.log1p(column.rows)
+        return nats
 
     def check(self, X: Matrix, index: Integers) -> None:
         """Refuse values that a column's output function can never produce.
@@ -184,30 +280,52 @@ class Schema:
         DataError
             Naming the first such row, its column, the value and the range.
         """
-        for block in self.blocks:
-            low, high = block.head.range
-            if low == -np.inf:
+        for j, column in enumerate(self.columns):
+            low, high = column.head().range
+            if low == -np.inf or isinstance(column.kind, Categorical):
                 continue
-            part = X[:, block.columns]
-            outside = (part < low) | (part > high)
+            outside = (X[:, j] < low) | (X[:, j] > high)
             if outside.any():
-                i, j = (int(v) for v in np.argwhere(outside)[0])
-                raise DataError(
-                    _out_of_range(
-                        self.columns[block.start + j], int(index[i]), float(part[i, j]), low, high
-                    )
-                )
+                i = int(outside.argmax())
+                raise DataError(_out_of_range(column, int(index[i]), float(X[i, j]), low, high))
+
+
+def _encode_column(column: Column, x: Matrix) -> Matrix:
+    if not isinstance(column.kind, Categorical):
+        return ((x - x.dtype.type(column.center)) / x.dtype.type(column.spread))[:, None]
+    one_hot = np.zeros((len(x), column.width), dtype=x.dtype)
+    place = _places(column, x)
+    known = np.flatnonzero(place >= 0)
+    one_hot[known, place[known]] = 1
+    one_hot[place < 0] = column.fill  # missing or never seen: the encoder sees the mean
+    return one_hot
+
+
+def _places(column: Column, x: Matrix) -> Integers:
+    """Return the place of each level; -1 for a missing or never seen one."""
+    table = np.append(np.array(column.places, dtype=np.intp), -1)
+    codes = np.where(np.isnan(x), len(column.places), x)
+    return table[np.minimum(codes, len(column.places)).astype(np.intp)]
+
+
+def _level_of_place(column: Column) -> Integers:
+    """Return the level that stands for each place: its only one, or the first of the rare."""
+    places = np.array(column.places)
+    return np.array([int(np.flatnonzero(places == p)[0]) for p in range(column.width)])
 
 
 def _out_of_range(column: Column, row: int, value: float, low: float, high: float) -> str:
-    f = column.kind.head().f
+    head = column.head()
     return (
         f"column {column.name!r}, row {row}: {value:g} is outside [{low:g}, {high:g}], the range "
-        f"of f = {f}, so x_hat could never reach it; use heads='real' (f linear) for this column"
+        f"of f = {head.f}, so x_hat could never reach it; use heads='real' (f linear) for this "
+        "column"
     )
 
 
-def fit_schema(names: Sequence[str], kinds: Sequence[Kind], tiles: Tiles) -> Schema:
+def fit_schema(
+    names: Sequence[str], kinds: Sequence[Kind], levels: Sequence[int], tiles: Tiles
+) -> Schema:
     """Settle the scale of every column from the training rows.
 
     Parameters
@@ -215,7 +333,9 @@ def fit_schema(names: Sequence[str], kinds: Sequence[Kind], tiles: Tiles) -> Sch
     names : sequence of str
         Column names.
     kinds : sequence of Kind
-        Kind of each column (see resolve_kinds).
+        Kind of each column (see kinds.resolve_kinds).
+    levels : sequence of int
+        Number of levels of each column held as levels, 0 for the others.
     tiles : callable
         Fresh iterator over (raw rows, weights or None) of the training rows.
     """
@@ -223,52 +343,56 @@ def fit_schema(names: Sequence[str], kinds: Sequence[Kind], tiles: Tiles) -> Sch
     robust = [
         j for j, kind in enumerate(kinds) if isinstance(kind, Real) and kind.scale == "robust"
     ]
-    quartiles = _quartiles(tiles, robust) if robust else {}
+    quarters = quartiles(tiles, robust) if robust else {}
+    categories = {j: levels[j] for j, kind in enumerate(kinds) if isinstance(kind, Categorical)}
+    counts = level_counts(tiles, categories) if categories else {}
     columns = []
     for j, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        center, spread = _scale(kind, statistics, j, quartiles.get(j))
-        low = float((statistics.low[j] - center) / spread)
-        high = float((statistics.high[j] - center) / spread)
-        mean = float((statistics.mean[j] - center) / spread)
-        clip = _clip(kind, low, high, mean, float(statistics.std[j]) / spread)
-        columns.append(Column(name, kind, center, spread, low, high, *clip))
+        if isinstance(kind, Categorical):
+            columns.append(_category(name, kind, counts[j]))
+        else:
+            columns.append(_numeric(name, kind, statistics, j, quarters.get(j)))
     return Schema(tuple(columns))
 
 
-def resolve_kinds(names: Sequence[str], heads: Heads, statistics: Statistics) -> list[Kind]:
-    """Return the kind of every column, from all rows (a level may occur in held-out rows alone).
+def _numeric(
+    name: str, kind: Kind, statistics: Statistics, j: int, quarters: Floats | None
+) -> Column:
+    center, spread = _scale(kind, statistics, j, quarters)
+    low, high, mean = (
+        float((value[j] - center) / spread)
+        for value in (statistics.low, statistics.high, statistics.mean)
+    )
+    clip = _clip(kind, low, high, mean, float(statistics.std[j]) / spread)
+    return Column(name, kind, center, spread, low, high, *clip, fill=(mean,))
 
-    The rule of "auto": 0 and 1 both occur and nothing else -> Binary, otherwise Real.
+
+def _category(name: str, kind: Categorical, counts: Floats) -> Column:
+    """Give each frequent level a place of its own and all rare ones together one more.
+
+    Frequent are the ``max_levels`` most frequent levels with at least ``min_rows`` training rows;
+    a level of the table that no training row has is rare as well.
     """
-    if isinstance(heads, dict):
-        unknown = [name for name in heads if name not in names]
-        if unknown:
-            raise ParameterError(
-                f"heads names a column that is not there: {unknown[0]!r}; "
-                f"the columns are {', '.join(map(repr, names[:8]))}{', ...' * (len(names) > 8)}"
-            )
-    kinds: list[Kind] = []
-    for j, name in enumerate(names):
-        wish = heads.get(name, "auto") if isinstance(heads, dict) else heads
-        kind = _named_kind(wish)
-        if isinstance(kind, Auto):
-            is_binary = statistics.zero_one[j] and not statistics.constant[j]
-            kind = Binary() if is_binary else Real(kind.scale)
-        if isinstance(kind, Real) and kind.scale == "auto":
-            kind = Real("std" if kind.f == "linear" else None, kind.f)
-        kinds.append(kind)
-    return kinds
-
-
-def _named_kind(wish: object) -> Kind | Auto:
-    named: dict[str, Kind | Auto] = {"auto": Auto(), "real": Real(), "binary": Binary()}
-    if isinstance(wish, (Real, Binary, Auto)):
-        return wish
-    if isinstance(wish, str) and wish in named:
-        return named[wish]
-    raise ParameterError(
-        f"heads={wish!r} is not known; choose 'auto', 'real', 'binary', a head such as "
-        "Real(scale='robust') or Binary(), or a dict of column name -> head"
+    order = np.argsort(-counts, kind="stable")
+    frequent = [int(i) for i in order[: kind.max_levels] if counts[i] >= kind.min_rows]
+    frequent = frequent or [int(order[0])]
+    places = np.full(len(counts), len(frequent))
+    places[frequent] = np.arange(len(frequent))
+    width = len(frequent) + (len(frequent) < len(counts))
+    share = np.bincount(places, weights=counts, minlength=width) + 1e-9
+    share /= share.sum()
+    return Column(
+        name,
+        kind,
+        0.0,
+        1.0,
+        0.0,
+        1.0,
+        0.0,
+        1.0,
+        tuple(map(float, share)),
+        tuple(map(int, places)),
+        float(counts.sum()),
     )
 
 
@@ -285,28 +409,17 @@ def _clip(kind: Kind, low: float, high: float, mean: float, std: float) -> tuple
 
 
 def _scale(
-    kind: Kind, statistics: Statistics, j: int, quartiles: Floats | None
+    kind: Kind, statistics: Statistics, j: int, quarters: Floats | None
 ) -> tuple[float, float]:
     """Return (center, spread) of a column; a constant column is divided by its own size."""
-    if isinstance(kind, Binary) or kind.scale is None:
+    if isinstance(kind, Count):
+        return 0.0, float(statistics.std[j]) or 1.0
+    if not isinstance(kind, Real) or kind.scale is None:
         return 0.0, 1.0
     center, spread = float(statistics.mean[j]), float(statistics.std[j])
-    if quartiles is not None and quartiles[2] > quartiles[0]:
+    if quarters is not None and quarters[2] > quarters[0]:
         # 1.349: interquartile range of the standard normal distribution
-        center, spread = float(quartiles[1]), float((quartiles[2] - quartiles[0]) / 1.349)
+        center, spread = float(quarters[1]), float((quarters[2] - quarters[0]) / 1.349)
     if statistics.constant[j] or not spread > 0:
         return float(statistics.low[j]), abs(float(statistics.low[j])) or 1.0
     return center, spread
-
-
-def _quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int, Floats]:
-    """Quartiles of some columns from the first ``rows`` rows (a bound on memory)."""
-    parts: list[Matrix] = []
-    seen = 0
-    for X, _ in tiles():
-        parts.append(X[: rows - seen, columns])
-        seen += len(parts[-1])
-        if seen >= rows:
-            break
-    quartiles = np.percentile(np.vstack(parts).astype(np.float64), [25, 50, 75], axis=0)
-    return {j: quartiles[:, position] for position, j in enumerate(columns)}

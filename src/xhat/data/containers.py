@@ -1,31 +1,33 @@
 """Containers users hold (arrays, CSR, pandas, polars, pyarrow) to raw matrices and back.
 
-Knows: narwhals. Must not know: kinds of columns, models. Nothing is dropped or filled in silence.
+Knows: narwhals, storage. Must not know: models. Nothing is dropped or filled in silence.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 
 from xhat.data.batches import TILE, dense
+from xhat.data.storage import Cells, Store, learn_store
 from xhat.errors import DataError
 from xhat.maths.types import Matrix
 
-#: A text column with at least this share of numbers is taken for a damaged column of numbers.
-NUMERIC_SHARE = 0.99
+Mask = npt.NDArray[np.bool_]
 
 
 def is_frame(X: object) -> bool:
     """Return whether X is a data frame that narwhals can read eagerly."""
     if isinstance(X, np.ndarray) or scipy.sparse.issparse(X):
         return False
-    native = nw.from_native(X, pass_through=True)
-    return isinstance(native, nw.DataFrame)
+    return isinstance(nw.from_native(X, pass_through=True), nw.DataFrame)
 
 
 def is_lazy(X: object) -> bool:
@@ -39,72 +41,198 @@ def is_lazy(X: object) -> bool:
     return False
 
 
-def frame_matrix(X: object) -> Matrix:
-    """Return the numbers of a data frame, float32 if all its columns are, else float64.
+def _cells(X: Any) -> list[Cells]:
+    if is_frame(X):
+        frame = nw.from_native(X, eager_only=True)
+        return [Cells(str(series.name), series) for series in frame.iter_columns()]
+    return [Cells(f"x{j}", X[:, j]) for j in range(X.shape[1])]
 
-    Raises
-    ------
-    DataError
-        Naming the column that is not numeric and what to do with it.
+
+@dataclass(frozen=True)
+class Storage:
+    """How the columns of a table are held, learnt at fit time.
+
+    Attributes
+    ----------
+    stores : tuple of Store
+        One per column of the table, in its order.
     """
-    frame = nw.from_native(cast("Any", X), eager_only=True)
-    columns = [_column_values(series) for series in frame.iter_columns()]
-    if not columns:
-        raise DataError("the table has no columns")
-    single = all(values.dtype == np.float32 for values in columns)
-    return np.column_stack(columns).astype(np.float32 if single else np.float64, copy=False)
+
+    stores: tuple[Store, ...]
+    used: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        used = [j for j, store in enumerate(self.stores) if store.form != "left out"]
+        object.__setattr__(self, "used", used)
+
+    @staticmethod
+    def of_numbers(names: list[str], *, integer: bool = False) -> Storage:
+        """Return the storage of a matrix of numbers."""
+        return Storage(tuple(Store(name, "integer" if integer else "number") for name in names))
+
+    @staticmethod
+    def learn(X: Any, wish: Callable[[str], str | None]) -> Storage:
+        """Settle the storage of a frame or object array; ``wish`` maps a name to the user's head.
+
+        Raises
+        ------
+        DataError
+            Naming a column whose cells do not go together, or if no column can be used.
+        """
+        storage = Storage(tuple(learn_store(cells, wish(cells.name)) for cells in _cells(X)))
+        if not storage.used:
+            reasons = "; ".join(f"{s.name!r}: {s.reason}" for s in storage.stores[:3])
+            raise DataError(f"no column can be used ({reasons or 'the table has no columns'})")
+        return storage
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns that are used."""
+        return [self.stores[j].name for j in self.used]
+
+    @property
+    def left_out(self) -> list[Store]:
+        """Columns that are left out."""
+        return [store for store in self.stores if store.form == "left out"]
+
+    def matrix(self, X: Any) -> Matrix:
+        """Return the numbers of the used columns; float32 if all of them are, else float64."""
+        columns = _cells(X)
+        arrays = [self.stores[j].numbers(columns[j]) for j in self.used]
+        single = all(columns[j].dtype == nw.Float32 for j in self.used)
+        return np.column_stack(arrays).astype(np.float32 if single else np.float64, copy=False)
+
+    def widen(self, values: Matrix, fill: float = 0.0) -> Matrix:
+        """Return values of the used columns beside ``fill`` for the left-out ones."""
+        if len(self.used) == len(self.stores):
+            return values
+        wide = np.full((len(values), len(self.stores)), fill, dtype=values.dtype)
+        wide[:, self.used] = values
+        return wide
 
 
-def _column_values(series: nw.Series[Any]) -> Matrix:
-    dtype, name = series.dtype, series.name
-    if dtype.is_numeric() and dtype != nw.Decimal:
-        target = nw.Float32 if dtype == nw.Float32 else nw.Float64
-        return np.asarray(series.cast(target).to_numpy())
-    if dtype == nw.Boolean:
-        return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
-    values = np.asarray(series.to_numpy(), dtype=object)
-    if dtype == nw.Object and all(isinstance(v, (int, float, np.number)) for v in values):
-        return values.astype(np.float64)
-    raise DataError(text_column_message(name, values, str(dtype)))
+def numbers_frame(like: Any, values: Matrix, names: list[str]) -> Any:
+    """Return a matrix of numbers in the container of ``like`` (with pandas' index)."""
+    if not is_frame(like):
+        return values
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    new = nw.from_numpy(values, schema=names, backend=frame.implementation).to_native()
+    if frame.implementation.is_pandas():
+        new.index = like.index
+    return new
 
 
-def text_column_message(name: str, values: Any, dtype: str) -> str:
-    """Say what is wrong with a column that is not numeric: damaged numbers, or text."""
-    bad = [(row, value) for row, value in enumerate(values) if not _is_number(value)]
-    if bad and len(bad) <= (1 - NUMERIC_SHARE) * len(values):
-        shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3])
-        return (
-            f"column {name!r} holds numbers except {len(bad)} of {len(values)} cells: {shown}"
-            f"{', ...' * (len(bad) > 3)}; correct these cells or drop the column"
+def table_of(like: Any, values: Matrix, storage: Storage) -> Any:
+    """Return numbers as a whole table of cells, in the kind of container that ``like`` is.
+
+    Left-out columns are missing. Arrays come back as arrays: of numbers if all columns are.
+    """
+    plain = all(store.plain for store in storage.stores)
+    if not is_frame(like):
+        if plain:
+            return values
+        table = np.full((len(values), len(storage.stores)), None, dtype=object)
+        return _typed_array(table, values, storage, None)
+    columns: dict[str, Any] = {store.name: [None] * len(values) for store in storage.stores}
+    for position, j in enumerate(storage.used):
+        store = storage.stores[j]
+        cells = values[:, position]
+        columns[store.name] = (
+            cells if store.plain else [_cell(store, float(v), None) for v in cells]
         )
-    example = repr(bad[0][1]) if bad else repr(values[0])
-    return (
-        f"column {name!r} is not numeric ({dtype}, for example {example}): "
-        f"drop it (--drop {name}) or encode it as numbers first"
-    )
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    new = nw.from_dict(columns, backend=frame.implementation).to_native()
+    if frame.implementation.is_pandas():
+        new.index = like.index
+    return new
 
 
-def _is_number(value: object) -> bool:
+def typed_table(like: Any, values: Matrix, storage: Storage, keep: Mask | None = None) -> Any:
+    """Return numbers as the cells they stand for, in the container of ``like``.
+
+    Parameters
+    ----------
+    like : frame or array
+        The user's table (for its container, types and left-out columns).
+    values : ndarray of shape (n, used columns)
+        Numbers, as ``Storage.matrix`` makes them.
+    storage : Storage
+        How the columns are held.
+    keep : bool ndarray of shape (n, used columns), or None
+        Cells to take from ``like`` as they are, to the bit.
+    """
+    if not is_frame(like):
+        return _typed_array(like, values, storage, keep)
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    columns = list(frame.iter_columns())
+    for position, j in enumerate(storage.used):
+        kept = None if keep is None else keep[:, position]
+        if kept is not None and kept.all():
+            continue
+        columns[j] = _typed_series(columns[j], values[:, position], storage.stores[j], kept)
+    if frame.implementation.is_pandas():
+        native = [column.to_native() for column in columns]
+        result = like.copy()
+        for j, column in enumerate(native):
+            column.index = like.index
+            result.isetitem(j, column)
+        return result
+    return frame.select(*columns).to_native()
+
+
+def _typed_series(old: Any, values: Any, store: Store, keep: Mask | None) -> Any:
+    """Return a series of the old one's type with new values where ``keep`` is False."""
+    dtype, backend = old.dtype, old.implementation
+    cells = [_cell(store, float(value), dtype) for value in values]
+    if keep is not None:
+        before = old.to_list()
+        cells = [before[i] if kept else cells[i] for i, kept in enumerate(keep)]
+    elif dtype.is_numeric() and dtype != nw.Decimal:
+        return nw.new_series(old.name, np.asarray(values, np.float64), nw.Float64, backend=backend)
+    if dtype in (nw.Object, nw.Unknown):
+        return nw.new_series(old.name, cells, backend=backend)
     try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
+        return nw.new_series(old.name, cells, dtype, backend=backend)
+    except Exception:  # noqa: BLE001  a container without this constructor: cast instead
+        return nw.new_series(old.name, cells, backend=backend).cast(dtype)
 
 
-def array_cell_error(X: object, names: list[str]) -> DataError | None:
-    """Return the error naming the first text cell of an object or text array, if there is one."""
-    values = np.asarray(X, dtype=object)
-    if values.ndim != 2:
+def _cell(store: Store, value: float, dtype: Any) -> Any:
+    """Return the Python value a number stands for in a column."""
+    if np.isnan(value):
         return None
-    for j in range(values.shape[1]):
-        if any(isinstance(v, str) and not _is_number(v) for v in values[:, j]):
-            return DataError(text_column_message(names[j], values[:, j], "text"))
-    return None
+    if store.form == "level":
+        return store.levels[min(int(value), len(store.levels) - 1)]
+    if store.form == "bool":
+        return value >= 0.5
+    if store.form == "time":
+        return _time(value, dtype)
+    return round(value) if dtype is not None and dtype.is_integer() else value
+
+
+def _time(seconds: float, dtype: Any) -> Any:
+    if dtype == nw.Duration:
+        return dt.timedelta(seconds=seconds)
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)  # noqa: DTZ001
+    if dtype == nw.Date:
+        return moment.date()
+    zone = getattr(dtype, "time_zone", None)
+    return moment.replace(tzinfo=dt.UTC) if zone else moment
+
+
+def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None) -> Any:
+    if all(store.plain for store in storage.stores):
+        return values if keep is None else np.where(keep, like, values)
+    table = np.array(like, dtype=object, copy=True)
+    for position, j in enumerate(storage.used):
+        for i, value in enumerate(values[:, position]):
+            if keep is None or not keep[i, position]:
+                table[i, j] = _cell(storage.stores[j], float(value), None)
+    return table
 
 
 def check_finite(X: object, names: list[str]) -> None:
-    """Refuse NaN and infinity, naming the first such cell and how many there are.
+    """Refuse infinity, naming the first such cell and how many there are; NaN is a missing cell.
 
     Raises
     ------
@@ -115,43 +243,19 @@ def check_finite(X: object, names: list[str]) -> None:
     first: tuple[int, int, float] | None = None
     for start in range(0, X.shape[0], TILE):  # type: ignore[attr-defined]
         rows = dense(X[start : start + TILE])  # type: ignore[index]
-        finite = np.isfinite(rows)
-        if finite.all():
+        infinite = np.isinf(rows)
+        if not infinite.any():
             continue
-        bad += (~finite).sum(axis=0)
+        bad += infinite.sum(axis=0)
         if first is None:
-            i, j = (int(v) for v in np.argwhere(~finite)[0])
+            i, j = (int(v) for v in np.argwhere(infinite)[0])
             first = (start + i, j, float(rows[i, j]))
     if first is None:
         return
     row, j, value = first
-    what = "an empty cell (NaN)" if np.isnan(value) else "infinity (inf)"
-    others = (
-        f" ({int(bad.sum())} such cells in {int((bad > 0).sum())} columns)" if bad.sum() > 1 else ""
-    )
+    total, columns = int(bad.sum()), int((bad > 0).sum())
+    others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
     raise DataError(
-        f"column {names[j]!r}, row {row}: {what}{others}; fill or drop "
-        f"these rows, or drop the column (--drop {names[j]})"
+        f"column {names[j]!r}, row {row}: {value:g} is infinity (inf){others}; correct these rows, "
+        f"or drop the column (--drop {names[j]})"
     )
-
-
-@dataclass(frozen=True)
-class Container:
-    """How to give a matrix back as what the user passed in."""
-
-    native: object | None = None
-
-    @staticmethod
-    def of(X: object) -> Container:
-        """Remember the frame X, or that X is no frame."""
-        return Container(X) if is_frame(X) else Container()
-
-    def rebuild(self, matrix: Matrix, names: list[str]) -> Any:
-        """Return the matrix as the same kind of frame (with pandas' index), or as it is."""
-        if self.native is None:
-            return matrix
-        frame = nw.from_native(cast("Any", self.native), eager_only=True)
-        new = nw.from_numpy(matrix, schema=names, backend=frame.implementation).to_native()
-        if frame.implementation.is_pandas():
-            new.index = self.native.index  # type: ignore[attr-defined]
-        return new

@@ -1,4 +1,4 @@
-"""One numerically stable summary per column: range, mean, spread, whether only 0 and 1 occur.
+"""One numerically stable summary per column; missing cells (NaN) do not take part.
 
 Knows: tiles of raw numbers and their weights. Must not know: kinds of columns, models.
 
@@ -18,21 +18,37 @@ import numpy.typing as npt
 from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Tiles = Callable[[], Iterator[tuple[Matrix, Vector | None]]]
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per column, in raw units: weighted mean and standard deviation, range, whether 0/1 only."""
+    """Per column, over its observed cells, in raw units.
+
+    Attributes
+    ----------
+    mean, std : ndarray of shape (d,)
+        Weighted mean and standard deviation.
+    low, high : ndarray of shape (d,)
+        Range (0 and 0 where nothing is observed).
+    zero_one, whole : ndarray of bool, shape (d,)
+        Only 0 and 1 occur; only whole numbers occur.
+    zeros, missing : ndarray of shape (d,)
+        Weighted share of observed cells that are 0; of all cells that are missing.
+    """
 
     mean: Floats
     std: Floats
     low: Floats
     high: Floats
-    zero_one: npt.NDArray[np.bool_]
+    zero_one: Flags
+    whole: Flags
+    zeros: Floats
+    missing: Floats
 
     @property
-    def constant(self) -> npt.NDArray[np.bool_]:
+    def constant(self) -> Flags:
         """Columns whose range is no more than rounding."""
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
         # 8 eps: a handful of roundings of the same number are the same number.
@@ -50,20 +66,62 @@ def column_statistics(tiles: Tiles, d: int) -> Statistics:
         Number of columns.
     """
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
-    zero_one = np.ones(d, dtype=bool)
+    zero_one, whole = np.ones(d, dtype=bool), np.ones(d, dtype=bool)
     for X, _ in tiles():
-        low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))
-        zero_one &= ((X == 0) | (X == 1)).all(axis=0)
+        empty = np.isnan(X)
+        low = np.minimum(low, np.where(empty, np.inf, X).min(axis=0))
+        high = np.maximum(high, np.where(empty, -np.inf, X).max(axis=0))
+        zero_one &= ((X == 0) | (X == 1) | empty).all(axis=0)
+        whole &= ((np.floor(X) == X) | empty).all(axis=0)
+    nothing = low > high
+    low, high = np.where(nothing, 0.0, low), np.where(nothing, 0.0, high)
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     unit = np.where(half > 0, half, 1.0)
-    first, second, total = np.zeros(d), np.zeros(d), 0.0
+    sums, total = np.zeros((4, d)), 0.0  # observed weight, first and second moment, zeros
     for X, weight in tiles():
-        T = (X.astype(np.float64) - middle) / unit
+        seen = ~np.isnan(X)
+        T = np.where(seen, (X.astype(np.float64) - middle) / unit, 0.0)
         w = np.ones(len(T)) if weight is None else weight.astype(np.float64)
-        first += w @ T
-        second += w @ (T * T)
+        sums += [w @ seen, w @ T, w @ (T * T), w @ (X == 0)]
         total += float(w.sum())
-    mean = first / total
-    variance = np.maximum(second / total - mean * mean, 0)
+    observed = np.where(sums[0] > 0, sums[0], 1.0)
+    mean = sums[1] / observed
+    variance = np.maximum(sums[2] / observed - mean * mean, 0)
     inside = np.clip(middle + unit * mean, low, high)
-    return Statistics(inside, unit * np.sqrt(variance), low, high, zero_one)
+    return Statistics(
+        inside,
+        unit * np.sqrt(variance),
+        low,
+        high,
+        zero_one & ~nothing,
+        whole & ~nothing,
+        sums[3] / observed,
+        1 - sums[0] / total,
+    )
+
+
+def level_counts(tiles: Tiles, columns: dict[int, int]) -> dict[int, Floats]:
+    """Return the weighted count of each level of the columns ``number -> levels``."""
+    counts = {j: np.zeros(levels) for j, levels in columns.items()}
+    for X, weight in tiles():
+        w = np.ones(len(X)) if weight is None else weight
+        for j, levels in columns.items():
+            codes = X[:, j]
+            known = ~np.isnan(codes) & (codes < levels)
+            counts[j] += np.bincount(
+                codes[known].astype(np.intp), weights=w[known], minlength=levels
+            )
+    return counts
+
+
+def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int, Floats]:
+    """Return the quartiles of some columns from the first ``rows`` rows (a bound on memory)."""
+    parts: list[Matrix] = []
+    seen = 0
+    for X, _ in tiles():
+        parts.append(X[: rows - seen, columns])
+        seen += len(parts[-1])
+        if seen >= rows:
+            break
+    found = np.nanpercentile(np.vstack(parts).astype(np.float64), [25, 50, 75], axis=0)
+    return {j: found[:, position] for position, j in enumerate(columns)}

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from xhat.maths.types import Matrix, Vector
+from xhat.maths.types import Integers, Matrix, Vector
 
 _Words = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, SplitMix64's increment
@@ -53,11 +53,31 @@ def uniform(key: int, counters: _Words, d: int) -> npt.NDArray[np.float64]:
     return np.asarray((z >> np.uint64(11)) * 2.0**-53)  # the 53 high bits, as NumPy does
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What a corruption may know of the encoded columns.
+
+    Attributes
+    ----------
+    low, high : ndarray of shape (d,)
+        Training range.
+    fill : ndarray of shape (d,)
+        What stands for a hidden cell: the training mean.
+    group : ndarray of intp, shape (d,)
+        Number of the table column; the levels of one category are hidden together.
+    """
+
+    low: Vector
+    high: Vector
+    fill: Vector
+    group: Integers
+
+
 class Corruption(Protocol):
     """What the objective needs of a corruption."""
 
-    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
-        """Return x_tilde in a new array; ``low`` and ``high`` are the columns' training range."""
+    def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
+        """Return x_tilde in a new array."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +99,12 @@ class Masking:
     def __post_init__(self) -> None:
         _check_probability("Masking", self.p)
 
-    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+    def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde."""
-        u = uniform(key, counters, X.shape[1])
-        return np.where(u < self.p, np.zeros((), X.dtype), X)
+        group = columns.group
+        u = uniform(key, counters, int(group[-1]) + 1)
+        hidden = u < self.p if len(group) == u.shape[1] else (u < self.p)[:, group]
+        return np.where(hidden, columns.fill, X)
 
 
 @dataclass(frozen=True)
@@ -101,7 +123,7 @@ class Gaussian:
         if not (np.isfinite(self.sigma) and self.sigma >= 0):
             raise ValueError(f"Gaussian(sigma={self.sigma!r}): sigma must be a finite number >= 0")
 
-    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+    def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde; normal numbers by Box and Muller from two hashed uniforms."""
         d = X.shape[1]
         u = uniform(key, counters, 2 * d)
@@ -127,10 +149,10 @@ class SaltAndPepper:
     def __post_init__(self) -> None:
         _check_probability("SaltAndPepper", self.p)
 
-    def apply(self, X: Matrix, key: int, counters: _Words, low: Vector, high: Vector) -> Matrix:
+    def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde: below p/2 the minimum, below p the maximum."""
         u = uniform(key, counters, X.shape[1])
-        pepper = np.where(u < self.p / 2, low, high).astype(X.dtype)
+        pepper = np.where(u < self.p / 2, columns.low, columns.high).astype(X.dtype)
         return np.where(u < self.p, pepper, X)
 
 

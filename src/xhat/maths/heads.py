@@ -136,12 +136,106 @@ class BinaryCrossEntropy:
 
 
 @dataclass(frozen=True)
+class Softmax:
+    """Cross-entropy in nats over the levels of *one* column, ``x_hat = softmax(a_hat)``.
+
+    Domain: rows of X are one-hot, or all 0 for a level that is not known (no loss, no gradient).
+    The loss ``log sum_m exp(a_m) - a_l`` of the observed level l stands in that level's cell, so
+    that the cells of a row sum to it (equation 45).
+    """
+
+    @property
+    def f(self) -> str:
+        """Name of the output function."""
+        return "softmax"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Interval of values that f can produce."""
+        return 0.0, 1.0
+
+    def predict(self, A_hat: Matrix) -> Matrix:
+        """Return ``x_hat = softmax(a_hat)``."""
+        E: Matrix = np.exp(A_hat - A_hat.max(axis=1, keepdims=True))
+        X_hat: Matrix = E / E.sum(axis=1, keepdims=True)
+        return X_hat
+
+    def cell_loss(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``x_l (log sum_m exp(a_m) - a_l)`` per cell (equation 45)."""
+        top = A_hat.max(axis=1, keepdims=True)
+        log_sum = top + np.log(np.exp(A_hat - top).sum(axis=1, keepdims=True))
+        loss: Matrix = X * (log_sum - A_hat)
+        return loss
+
+    def cell_grad(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``x_hat sum_m x_m - x`` per cell (equation 46): x_hat - x for one-hot rows."""
+        grad: Matrix = self.predict(A_hat) * X.sum(axis=1, keepdims=True) - X
+        return grad
+
+    def cell_floor(self, X: Matrix) -> Matrix:
+        """Return the entropy of x: 0 for one-hot rows."""
+        floor: Matrix = -xlogy(X, X)
+        return floor
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Half the Poisson deviance of counts, in nats, with ``x_hat = exp(a_hat)``.
+
+    Domain: x >= 0. Above ``limit`` exp continues linearly, so that nothing overflows
+    (equations 47 to 49).
+
+    Parameters
+    ----------
+    limit : float
+        Pre-activation from which on f is linear: far above the logarithm of the training maximum.
+    """
+
+    limit: float = 30.0
+
+    @property
+    def f(self) -> str:
+        """Name of the output function."""
+        return "exp"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Interval of values that f can produce."""
+        return 0.0, np.inf
+
+    def predict(self, A_hat: Matrix) -> Matrix:
+        """Return ``x_hat = exp(a)`` up to the limit, ``exp(limit) (1 + a - limit)`` above."""
+        above = np.maximum(A_hat - self.limit, 0)
+        X_hat: Matrix = np.exp(np.minimum(A_hat, self.limit)) * (1 + above)
+        return X_hat
+
+    def cell_loss(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``x log(x / x_hat) - x + x_hat`` per cell (equation 48)."""
+        above = np.maximum(A_hat - self.limit, 0)
+        log_x_hat = np.minimum(A_hat, self.limit) + np.log1p(above)
+        loss: Matrix = xlogy(X, X) - X - X * log_x_hat + self.predict(A_hat)
+        return loss
+
+    def cell_grad(self, A_hat: Matrix, X: Matrix) -> Matrix:
+        """Return ``f'(a) (1 - x / f(a))`` per cell: ``x_hat - x`` below the limit (49)."""
+        above = np.maximum(A_hat - self.limit, 0)
+        slope = np.exp(np.minimum(A_hat, self.limit))
+        grad: Matrix = slope - X / (1 + above)
+        return grad
+
+    def cell_floor(self, X: Matrix) -> Matrix:
+        """Return 0: the deviance of a perfect reconstruction."""
+        return np.zeros_like(X)
+
+
+@dataclass(frozen=True)
 class Block:
-    """One head over the encoded columns ``start <= j < stop``."""
+    """One head over the encoded columns ``start <= j < stop``, its loss times ``weight``."""
 
     start: int
     stop: int
     head: Head
+    weight: float = 1.0
 
     @property
     def columns(self) -> slice:
@@ -156,17 +250,25 @@ def predict(blocks: tuple[Block, ...], A_hat: Matrix) -> Matrix:
 
 def cell_loss(blocks: tuple[Block, ...], A_hat: Matrix, X: Matrix) -> Matrix:
     """Return the loss of every cell, block by block."""
-    return _join([b.head.cell_loss(A_hat[:, b.columns], X[:, b.columns]) for b in blocks])
+    return _join(
+        [_weighted(b, b.head.cell_loss(A_hat[:, b.columns], X[:, b.columns])) for b in blocks]
+    )
 
 
 def cell_grad(blocks: tuple[Block, ...], A_hat: Matrix, X: Matrix) -> Matrix:
     """Return d(cell loss)/d(a_hat) of every cell, block by block."""
-    return _join([b.head.cell_grad(A_hat[:, b.columns], X[:, b.columns]) for b in blocks])
+    return _join(
+        [_weighted(b, b.head.cell_grad(A_hat[:, b.columns], X[:, b.columns])) for b in blocks]
+    )
 
 
 def cell_floor(blocks: tuple[Block, ...], X: Matrix) -> Matrix:
     """Return the loss at ``x_hat = x`` of every cell, block by block."""
-    return _join([b.head.cell_floor(X[:, b.columns]) for b in blocks])
+    return _join([_weighted(b, b.head.cell_floor(X[:, b.columns])) for b in blocks])
+
+
+def _weighted(block: Block, cells: Matrix) -> Matrix:
+    return cells if block.weight == 1 else cells * cells.dtype.type(block.weight)
 
 
 def _join(parts: list[Matrix]) -> Matrix:
@@ -176,6 +278,12 @@ def _join(parts: list[Matrix]) -> Matrix:
 
 def output_slope(head: Head, A_hat: Matrix) -> Matrix:
     """Return ``dx_hat/da_hat = f'(a_hat)``, the factor dh2/da2 of the chain (11)."""
+    if isinstance(head, Poisson):
+        slope: Matrix = np.exp(np.minimum(A_hat, head.limit))
+        return slope
+    if isinstance(head, Softmax):  # the diagonal of the Jacobian; levels also act on each other
+        X_hat = head.predict(A_hat)
+        return X_hat * (1 - X_hat)
     link = _LINKS[head.f]
     return link.derivative(A_hat, link.forward(A_hat))
 
@@ -190,6 +298,8 @@ def output_grad(head: Head, A_hat: Matrix, X: Matrix) -> Matrix:
     X_hat = head.predict(A_hat)
     if isinstance(head, SquaredError):
         return 2 * (X_hat - X)
+    if isinstance(head, Poisson):
+        return 1 - X / X_hat
     one: Matrix = np.zeros_like(X_hat)  # x / x_hat, and 0 where x is 0, whatever x_hat
     zero: Matrix = np.zeros_like(X_hat)
     with np.errstate(divide="ignore"):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.maths import heads
-from xhat.maths.corruption import Corruption
+from xhat.maths.corruption import Columns, Corruption
 from xhat.maths.params import Network, Views
 from xhat.maths.penalties import EncoderPass, Extra, Penalty
 from xhat.maths.types import Matrix, Vector
@@ -31,23 +31,21 @@ class Objective:
         Added to the mean loss.
     corruption : Corruption or None
         Applied to what the encoder sees; the loss is against the clean row.
-    low, high : ndarray of shape (d,) or None
-        Training range of each column, for the corruptions that need it.
+    columns : Columns or None
+        Range, mean and group of each encoded column, for the corruption.
     """
 
     net: Network
     penalties: tuple[Penalty, ...] = ()
     corruption: Corruption | None = None
-    low: Vector | None = None
-    high: Vector | None = None
+    columns: Columns | None = None
 
     def corrupt(self, X: Matrix, key: int, counters: npt.NDArray[np.uint64]) -> Matrix:
         """Return x_tilde; without a corruption, x itself."""
         if self.corruption is None:
             return X
-        assert self.low is not None
-        assert self.high is not None
-        return self.corruption.apply(X, key, counters, self.low, self.high)
+        assert self.columns is not None
+        return self.corruption.apply(X, key, counters, self.columns)
 
 
 @dataclass(frozen=True)

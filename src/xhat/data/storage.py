@@ -1,0 +1,244 @@
+"""How each column of a table is held by its container, as numbers and back.
+
+Knows: narwhals series, object arrays. Must not know: kinds of heads beyond their names, models.
+
+Every column becomes one float64 number a cell: numbers as they are, booleans 0 and 1, levels their
+position in the list of levels seen at fit time, dates and times seconds since 1970, missing cells
+NaN. Columns that cannot be used (identifiers, free text, nothing at all) are left out, said so
+once, and come back untouched.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
+
+from xhat.errors import DataError
+
+Form = Literal["number", "integer", "bool", "level", "time", "left out"]
+Floats = npt.NDArray[np.float64]
+
+#: A text column with at least this share of numbers is taken for a damaged column of numbers.
+NUMERIC_SHARE = 0.99
+#: More than UNIQUE_LEVELS levels that are also more than half of the cells: identifiers, free text.
+UNIQUE_LEVELS, UNIQUE_SHARE = 50, 0.5
+
+
+@dataclass(frozen=True)
+class Store:
+    """One column of the table: how its cells become numbers.
+
+    Attributes
+    ----------
+    name : str
+        Column name.
+    form : str
+        "number", "integer" (a number whose type allows no fractions), "bool", "level", "time" or
+        "left out".
+    levels : tuple
+        Levels in sorted order; a cell's number is its position. A level never seen at fit time
+        becomes ``len(levels)``.
+    reason : str
+        Why the column is left out.
+    """
+
+    name: str
+    form: Form
+    levels: tuple[Any, ...] = ()
+    reason: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether the cells are numbers already."""
+        return self.form in ("number", "integer")
+
+    def numbers(self, column: Cells) -> Floats:
+        """Return the cells as numbers, NaN where missing.
+
+        Raises
+        ------
+        DataError
+            If cells do not have this column's form.
+        """
+        if self.form == "level":
+            known = {level: float(i) for i, level in enumerate(self.levels)}
+            new = float(len(known))
+            return np.array([np.nan if v is None else known.get(v, new) for v in column.levels()])
+        if self.form == "left out":
+            return np.full(len(column), np.nan)
+        found = column.numbers()
+        if found is None:
+            raise DataError(column.not_numeric())
+        return found
+
+
+class Cells:
+    """The cells of one column, whatever the container: a narwhals series or an object array."""
+
+    def __init__(self, name: str, series: Any) -> None:
+        self.name, self.series = name, series
+        self.dtype = series.dtype if isinstance(series, nw.Series) else None
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def values(self) -> list[Any]:
+        """Return Python values, None where missing."""
+        if self.dtype is None:
+            return [None if _is_missing(v) else v for v in self.series]
+        return [None if _is_missing(v) else v for v in self.series.to_list()]
+
+    def levels(self) -> list[Any]:
+        """Return plain values that can be compared, stored and printed: text, numbers, booleans."""
+        return [None if v is None else _plain_level(v) for v in self.values()]
+
+    def natural_form(self) -> Form:
+        """Return the form that the container's own type asks for."""
+        dtype = self.dtype
+        if dtype is None or dtype in (nw.Object, nw.Unknown):
+            return _form_of_values(self.values())
+        if dtype == nw.Boolean:
+            return "bool"
+        if dtype.is_numeric():
+            return "integer" if dtype.is_integer() else "number"
+        if dtype in (nw.Date, nw.Datetime, nw.Duration):
+            return "time"
+        return "level"
+
+    def numbers(self) -> Floats | None:
+        """Return numbers (NaN where missing), or None if the cells are not numbers or times."""
+        dtype = self.dtype
+        if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
+            return np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
+        if dtype is not None and dtype in (nw.Date, nw.Datetime):
+            stamps = self.series.cast(nw.Datetime("us")).dt.timestamp("us").cast(nw.Float64)
+            return np.asarray(stamps.to_numpy(), dtype=np.float64) / 1e6
+        if dtype is not None and dtype == nw.Duration:
+            parts = self.series.dt.total_microseconds().cast(nw.Float64)
+            return np.asarray(parts.to_numpy(), dtype=np.float64) / 1e6
+        values = self.values()
+        try:
+            return np.array([np.nan if v is None else _number(v) for v in values], dtype=np.float64)
+        except (TypeError, ValueError):
+            return None
+
+    def not_numeric(self) -> str:
+        """Say which cells keep this column from being numbers."""
+        values = self.values()
+        bad = [(row, v) for row, v in enumerate(values) if v is not None and not _is_number(v)]
+        shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3])
+        return (
+            f"column {self.name!r} holds numbers except in {len(bad)} of {len(values)} cells: "
+            f"{shown}{', ...' * (len(bad) > 3)}; correct these cells, have them read as missing "
+            "(--missing), or set the column's head to 'categorical'"
+        )
+
+
+def learn_store(cells: Cells, wish: str | None) -> Store:
+    """Settle how a column is held, from all its cells.
+
+    Parameters
+    ----------
+    cells : Cells
+        The column at fit time.
+    wish : {"categorical", "ignore", "number", None}
+        What the user's head asks for; None: find out.
+
+    Raises
+    ------
+    DataError
+        If a text column is a damaged column of numbers.
+    """
+    if wish == "ignore":
+        return Store(cells.name, "left out", reason="as asked")
+    values = cells.values()
+    filled = [v for v in values if v is not None]
+    if not filled:
+        return Store(cells.name, "left out", reason="it holds no value")
+    form: Form = (
+        cells.natural_form() if wish is None else ("level" if wish == "categorical" else "number")
+    )
+    if form in ("number", "integer") and cells.numbers() is None:
+        raise DataError(cells.not_numeric())
+    if form != "level":
+        return Store(cells.name, form)
+    levels = sorted({_plain_level(v) for v in filled}, key=lambda v: (str(type(v)), v))
+    if wish is None:
+        if _is_damaged(filled):
+            raise DataError(cells.not_numeric())
+        if len(levels) > UNIQUE_LEVELS and len(levels) > UNIQUE_SHARE * len(filled):
+            return Store(
+                cells.name,
+                "left out",
+                reason=(
+                    f"{len(levels)} different texts in {len(filled)} cells, so it is an identifier "
+                    "or free text"
+                ),
+            )
+    return Store(cells.name, "level", tuple(levels))
+
+
+def _is_damaged(filled: Sequence[Any]) -> bool:
+    """Whether nearly all texts are numbers but some are not."""
+    good = sum(_is_number(v) for v in filled)
+    return NUMERIC_SHARE * len(filled) <= good < len(filled)
+
+
+def _form_of_values(values: Sequence[Any]) -> Form:
+    """Return the form of Python objects: what all of them are."""
+    filled = [v for v in values if v is not None]
+    if all(isinstance(v, (bool, np.bool_)) for v in filled):
+        return "bool"
+    if all(isinstance(v, (int, np.integer)) for v in filled):
+        return "integer"
+    if all(isinstance(v, (int, float, np.number, decimal.Decimal)) for v in filled):
+        return "number"
+    if all(isinstance(v, (dt.date, dt.timedelta)) for v in filled):
+        return "time"
+    for v in filled:
+        if not isinstance(v, (str, bytes, int, float, np.generic, decimal.Decimal, dt.date)):
+            float(v)  # raises the TypeError that says what a cell may be
+    return "level"
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, NaT, pandas' NA and masked values are missing cells."""
+    if value is None or value is np.ma.masked:
+        return True
+    try:
+        return bool(value != value)  # noqa: PLR0124  NaN and NaT differ from themselves
+    except (TypeError, ValueError):
+        return True  # pandas' NA refuses to be compared
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        _number(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, dt.datetime):
+        return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
+    if isinstance(value, dt.date):
+        return (value - dt.date(1970, 1, 1)).total_seconds()
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    return float(value)
+
+
+def _plain_level(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, (str, int, float, bool)) else str(value)

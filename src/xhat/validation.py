@@ -1,0 +1,126 @@
+"""What users pass in -> a raw matrix of numbers; scikit-learn's names and counts are kept.
+
+Knows: scikit-learn's validation, containers. Must not know: models.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from xhat.data.containers import Storage, check_finite, is_frame
+from xhat.data.kinds import check_names, storage_wish
+from xhat.errors import DataError
+from xhat.maths.types import Vector
+
+
+class TableInput:
+    """The part of the estimator that reads tables: ``_storage`` is learnt at fit time."""
+
+    heads: Any
+    n_features_in_: int
+    _storage: Storage
+
+    def _learn(self, X: Any) -> Any:
+        """Learn how the columns of X are held; return their numbers."""
+        if is_frame(X):
+            validate_data(self, X, reset=True, skip_check_array=True)
+        elif (numbers := self._numeric_array(X, reset=True)) is not None:
+            names = [f"x{j}" for j in range(numbers.shape[1])]
+            check_names(self.heads, names)
+            if not any(
+                storage_wish(self.heads, name) in ("categorical", "ignore") for name in names
+            ):
+                integer = getattr(getattr(X, "dtype", None), "kind", "f") in "iu"
+                self._storage = Storage.of_numbers(names, integer=integer)
+                check_finite(numbers, names)
+                return numbers
+            X = numbers.toarray() if hasattr(numbers, "toarray") else numbers
+        else:
+            X = np.asarray(X, dtype=object)
+        if X.shape[0] < 2:
+            raise DataError(
+                f"the table has {X.shape[0]} sample(s) (rows): a minimum of 2 is required"
+            )
+        names = self._names()
+        check_names(self.heads, names)
+        self._storage = Storage.learn(X, lambda name: storage_wish(self.heads, name))
+        for store in self._storage.left_out:
+            if store.reason != "as asked":
+                warnings.warn(
+                    f"column {store.name!r} is left out: {store.reason}; "
+                    f"heads={{{store.name!r}: 'categorical'}} keeps it, 'ignore' silences this",
+                    UserWarning,
+                    stacklevel=4,
+                )
+        matrix = self._storage.matrix(X)
+        check_finite(matrix, self._storage.names)
+        return matrix
+
+    def _read(self, X: Any) -> Any:
+        """Return the numbers of rows that must look like the table of ``fit``."""
+        plain = all(store.plain for store in self._storage.stores)
+        if is_frame(X):
+            validate_data(self, X, reset=False, skip_check_array=True)
+            if X.shape[0] < 1:
+                raise DataError("the table has 0 sample(s) (rows): a minimum of 1 is required")
+            matrix = self._storage.matrix(X)
+        else:
+            numbers = self._numeric_array(X, reset=False)
+            if plain and numbers is not None:
+                matrix = numbers
+            else:
+                matrix = self._storage.matrix(np.asarray(X, dtype=object))
+        check_finite(matrix, self._storage.names)
+        return matrix
+
+    def _numeric_array(self, X: Any, *, reset: bool) -> Any:
+        """Return X as scikit-learn's checked array of numbers, or None if cells hold text."""
+        try:
+            return validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+            )
+        except ValueError as error:
+            if "could not convert" not in str(error):
+                raise
+        validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+        return None
+
+    def _names(self) -> list[str]:
+        """Return the names of all columns of the table."""
+        if hasattr(self, "feature_names_in_"):
+            return [str(name) for name in self.feature_names_in_]
+        return [f"x{j}" for j in range(self.n_features_in_)]
+
+    def _weights(self, sample_weight: Any, matrix: Any) -> Vector | None:
+        if sample_weight is None:
+            return None
+        weight: Vector = _check_sample_weight(
+            sample_weight, matrix, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weight.any():
+            raise DataError("sample_weight is zero for every row: at least one weight must be > 0")
+        return weight
+
+
+def warn_if_empty(matrix: Any) -> None:
+    """Warn of rows without any observed cell: they get a code and a score of 0."""
+    if hasattr(matrix, "toarray"):
+        return
+    empty = np.isnan(matrix).all(axis=1)
+    if empty.any():
+        warnings.warn(
+            f"{int(empty.sum())} rows have no observed cell (the first is row "
+            f"{int(empty.argmax())}): their score is 0",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -105,7 +105,12 @@ def demo(output: str | None, *, as_json: bool, words: Words) -> None:
 @click.option("-o", "--output", default="model.xhat", metavar="MODEL", show_default=True)
 @click.option("--components", type=int, metavar="K", help="Units of the code; default: d/3.")
 @click.option("--textbook", is_flag=True, help="h = g(Wx + b), x_hat = f(W*h + c), no more.")
-@click.option("--heads", metavar="KIND|FILE", help="auto, real, binary, or JSON {column: kind}.")
+@click.option(
+    "--heads",
+    metavar="KIND|FILE",
+    help="auto, real, binary, categorical, count, or JSON {column: kind}.",
+)
+@click.option("--validation", metavar="FILE", help="Held-out rows of your own choice.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
 @click.option("--epochs", type=int, metavar="N", help="At most; for L-BFGS: iterations.")
@@ -149,13 +154,26 @@ def reconstruct(model: str, data: str, **given: Any) -> None:
 @cli.command()
 @click.argument("model")
 @options(DATA, OUTPUT)
+def impute(model: str, data: str, **given: Any) -> None:
+    """Write the table with its empty cells filled; all other cells stay as they are."""
+    from xhat.cli_job import Job  # noqa: PLC0415
+
+    job = Job(model, data, **given)
+    job.write_matrix(job.names, job.apply(job.ae.impute))
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA, OUTPUT)
 def explain(model: str, data: str, **given: Any) -> None:
     """Write each column's part of the anomaly score, in nats, and the column with the largest."""
+    import numpy as np  # noqa: PLC0415
+
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
     parts = job.apply(job.ae.explain)
-    top = [job.names[j] for j in parts.argmax(axis=1)]
+    top = [job.names[j] for j in np.asarray(parts).argmax(axis=1)]
     job.write_matrix(job.names, parts, {"top": top})
 
 

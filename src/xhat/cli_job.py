@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xhat.cli_tools import Flags, about, check_output, read, refuse_problems
+from xhat.cli_tools import Flags, about, check_output, read
 from xhat.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -52,12 +52,7 @@ class Job:
             self._match_positions(table)
         else:
             table = self._match_names(table, [str(name) for name in named])
-        refuse_problems(table, needed=True)
-        if not table.named:
-            return table.data
-        from xhat.data.containers import frame_matrix  # noqa: PLC0415
-
-        return frame_matrix(table.data)
+        return table.data
 
     def _match_positions(self, table: Table) -> None:
         d = self.ae.n_features_in_
@@ -86,16 +81,17 @@ class Job:
             return function(self.matrix)
 
     def write_matrix(
-        self, names: list[str], matrix: Any, more: dict[str, Sequence[Any]] | None = None
+        self, names: list[str], result: Any, more: dict[str, Sequence[Any]] | None = None
     ) -> None:
-        """Write one column for each name."""
+        """Write one column for each name, of an array or an Arrow table."""
         for name in more or {}:
             if name in names:
                 raise DataError(
                     f"column {name!r} has the name of a column of the output: rename it"
                 )
-        columns = {name: matrix[:, j] for j, name in enumerate(names)}
-        self._write({**columns, **(more or {})}, names)
+        columns = {name: _column(result, j) for j, name in enumerate(names)}
+        numbers = [name for name, values in columns.items() if not isinstance(values, list)]
+        self._write({**columns, **(more or {})}, numbers)
 
     def write_scores(self, rate: float | None) -> None:
         """Write scores and outliers; with labels, say how good they are."""
@@ -119,6 +115,16 @@ class Job:
                 raise DataError(f"--id {self.id_column}: the output has a column of this name")
             columns = {self.id_column: self.ids, **columns}
         write_table(columns, self.output, self.suffix, numbers=numbers)
+
+
+def _column(result: Any, j: int) -> Any:
+    """Return a column of an array or an Arrow table: numbers as an array, all else as a list."""
+    if not hasattr(result, "column_names"):
+        return result[:, j]
+    column = result.column(j)
+    if column.null_count == 0 and str(column.type) in ("double", "float"):
+        return column.to_numpy()
+    return column.to_pylist()
 
 
 def rate_scores(scores: Any, outlier: Any, labels: Sequence[Any]) -> str:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from xhat.data.table import Table
     from xhat.estimator import Autoencoder
 
-#: Problems of a table shown one by one.
-SHOWN = 10
-
 
 @dataclass(frozen=True)
 class Words:
@@ -123,20 +120,6 @@ def units(k: int) -> str:
     return f"{k} unit{'s' * (k != 1)}"
 
 
-def refuse_problems(table: Table, *, needed: bool) -> None:
-    """Raise one error with a line for every column that cannot be used.
-
-    ``needed``: a model needs the columns, so dropping one is no way out.
-    """
-    problems = table.problems(needed=needed)
-    if len(problems) > SHOWN:
-        more = f"and {len(problems) - SHOWN} more columns cannot be used"
-        way_out = "" if needed else "; --columns COL,COL uses only those named"
-        problems = [*problems[:SHOWN], more + way_out]
-    if problems:
-        raise DataError("\n".join(problems))
-
-
 # -- fit ------------------------------------------------------------------------------------------
 
 
@@ -150,8 +133,11 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     ae = make(**parameters)
     with about(path):
         table, _, _ = read(path, flags, None)
-        refuse_problems(table, needed=False)
-        ae.fit(table.data)
+        validation = None
+        if wishes["validation"]:
+            other, _, _ = read(wishes["validation"], flags, None)
+            validation = other.select(table.names).data
+        ae.fit(table.data, X_val=validation)
     ae.set_params(verbose=0)  # how talkative a fit was is no property of the model
     ae.save(output)
     kinds = [type(kind).__name__.lower() for kind in ae.heads_.values()]
@@ -202,10 +188,11 @@ def literal(text: str) -> Any:
 
 
 def _heads(wish: str) -> Any:
-    if wish in ("auto", "real", "binary"):
+    kinds = ("auto", "real", "binary", "categorical", "count")
+    if wish in kinds:
         return wish
     if not wish.endswith(".json"):
-        raise ParameterError(f"--heads {wish}: expected auto, real, binary or a .json file")
+        raise ParameterError(f"--heads {wish}: expected {', '.join(kinds)} or a .json file")
     try:
         heads = json.loads(Path(wish).read_text(encoding="utf-8"))
     except ValueError as error:

@@ -16,7 +16,7 @@ FLOORS = [
     [{"engines"}, {"data"}],
     [{"train"}],
     [{"auto", "baseline", "model", "settings", "sources", "start", "verdict", "weights"}],
-    [{"fitting", "incremental", "lesson", "persist", "progress", "requests"}],
+    [{"fitting", "incremental", "lesson", "persist", "progress", "requests", "validation"}],
     [{"estimator"}],
     [{"cli", "cli_demo", "cli_info", "cli_job", "cli_tools", "__main__", "__init__"}, {"report"}],
 ]

@@ -25,8 +25,8 @@ class Dialect:
     verbatim: tuple[str, ...] = ()
 
 
-def parse(data: bytes, dialect: Dialect) -> tuple[Any, int | None]:
-    """Return the table, and the line of row 0 if every row is one line (else None).
+def parse(data: bytes, dialect: Dialect) -> Any:
+    """Return the table.
 
     Raises
     ------
@@ -43,7 +43,6 @@ def parse(data: bytes, dialect: Dialect) -> tuple[Any, int | None]:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"line {line} is not UTF-8 text: save the file as UTF-8") from None
     quoted = b'"' in data
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
     try:
         table = _read(data, dialect, threads=True, refused=[])
     except pa.ArrowInvalid:
@@ -57,8 +56,7 @@ def parse(data: bytes, dialect: Dialect) -> tuple[Any, int | None]:
         table = table.rename_columns([f"x{j}" for j in range(table.num_columns)])
     if table.num_rows == 0:
         raise DataError("the file has a header but no rows")
-    first = 1 + dialect.header
-    return table, first if table.num_rows + dialect.header == lines else None
+    return table
 
 
 def _read(data: bytes, dialect: Dialect, *, threads: bool, refused: list[Any]) -> Any:

@@ -68,9 +68,9 @@ def read_table(
         dialect = Dialect(
             "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim)
         )
-        table, first_line = parse(data, dialect)
+        table = parse(data, dialect)
     else:
-        table, first_line = _read_arrow(path, suffix), None
+        table = _read_arrow(path, suffix)
     names = [str(name) for name in table.column_names]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -78,7 +78,7 @@ def read_table(
             f"the column name {twice!r} stands {names.count(twice)} times in the header: rename "
             "these columns, or give --no-header if the file has no header"
         )
-    return Table(_numbers(table), names, first_line=first_line)
+    return Table(_numbers(table), names)
 
 
 def need_pyarrow(suffix: str) -> None:

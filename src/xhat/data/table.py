@@ -28,14 +28,11 @@ class Table:
         Column names; x0, x1, ... where the file has none.
     named : bool
         Whether the names come with the file (or were made for a CSV without header).
-    first_line : int or None
-        Line of row 0, where every row of the file is one line.
     """
 
     data: Any
     names: list[str]
     named: bool = True
-    first_line: int | None = None
 
     @property
     def n_rows(self) -> int:

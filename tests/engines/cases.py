@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xhat.engines import available
-from xhat.maths.corruption import Corruption
+from xhat.maths.corruption import Columns, Corruption
 from xhat.maths.heads import BinaryCrossEntropy, Block, SquaredError
 from xhat.maths.objective import Batch, Objective
 from xhat.maths.params import Network
@@ -34,6 +34,12 @@ def compiled():
     from xhat.engines.compiled import _kernels, engine
 
     return engine.CompiledEngine(), _kernels
+
+
+def columns_of(X):
+    """Return what a corruption may know of plain columns: ranges, fill 0, each its own group."""
+    d = X.shape[1]
+    return Columns(X.min(axis=0), X.max(axis=0), np.zeros(d, X.dtype), np.arange(d))
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Case:
     @property
     def objective(self):
         X = self.batch.X
-        return Objective(self.net, self.penalties, self.corruption, X.min(axis=0), X.max(axis=0))
+        return Objective(self.net, self.penalties, self.corruption, columns_of(X))
 
 
 def distance(a, b):

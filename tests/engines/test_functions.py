@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import compiled
+from cases import columns_of, compiled
 from scipy.special import expit
 
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
@@ -77,7 +77,7 @@ def corrupt(corruption, X, key, first):
 
     d = X.shape[1]
     net = Network(d, 1, (Block(0, d, SquaredError()),))
-    objective = Objective(net, (), corruption, X.min(axis=0), X.max(axis=0))
+    objective = Objective(net, (), corruption, columns_of(X))
     out = np.empty_like(X)
     _plan(objective, np.zeros(net.size, X.dtype), {}).corrupt(X, out, key, first)
     counters = np.arange(len(X), dtype=np.uint64) + np.uint64(first)

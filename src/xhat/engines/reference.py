@@ -26,6 +26,9 @@ class ReferenceEngine:
     def __init__(self) -> None:
         self._threads = ThreadpoolController()
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return ReferenceEngine, ()  # the thread controller holds handles that do not pickle
+
     def describe(self) -> str:
         """Return what it runs on."""
         return "NumPy, 1 thread"

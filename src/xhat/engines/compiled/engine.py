@@ -178,6 +178,8 @@ def _problems(objective: Objective) -> Iterator[str]:
     for block in net.blocks:
         if _head(block.head) is None:
             yield f"it does not know the head {_full_name(block.head)}"
+        elif block.weight != 1:
+            yield "it does not know weights of columns"
     for penalty in objective.penalties:
         if type(penalty) not in _PENALTIES:
             yield f"it does not know the penalty {_full_name(penalty)}"
@@ -187,6 +189,10 @@ def _problems(objective: Objective) -> Iterator[str]:
         yield "it knows one KLSparsity at a time"
     if objective.corruption is not None and type(objective.corruption) not in _CORRUPTIONS:
         yield f"it does not know the corruption {_full_name(objective.corruption)}"
+    if type(objective.corruption) is Masking and objective.columns is not None:
+        columns = objective.columns
+        if columns.fill.any() or len(columns.group) != columns.group[-1] + 1:
+            yield "it does not know how to hide categories"
 
 
 def _head(head: Head) -> int | None:
@@ -226,10 +232,9 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
     if objective.corruption is not None:
         kind, field = _CORRUPTIONS[type(objective.corruption)]
         numbers |= {"corruption": kind, "strength": getattr(objective.corruption, field)}
-        assert objective.low is not None
-        assert objective.high is not None
-        low = np.ascontiguousarray(objective.low, theta.dtype)
-        high = np.ascontiguousarray(objective.high, theta.dtype)
+        assert objective.columns is not None
+        low = np.ascontiguousarray(objective.columns.low, theta.dtype)
+        high = np.ascontiguousarray(objective.columns.high, theta.dtype)
     numbers |= _penalties(objective)
     return _kernels.Plan(nodes, matrices, edges, blocks, numbers, low, high, theta.dtype.char)
 

@@ -23,17 +23,6 @@ struct Piece {
     Index matrix, node, i0, i1, offset, size;
 };
 
-// Carves aligned arrays out of one zeroed allocation; the first pass (base null) only counts.
-struct Arena {
-    char* base;
-    std::size_t used;
-    template <class U> U* take(Index count) {
-        U* p = reinterpret_cast<U*>(base + used);
-        used += (std::size_t(count) * sizeof(U) + 127) / 64 * 64;  // one line apart
-        return base ? p : nullptr;
-    }
-};
-
 struct Barrier {
     int threads;
     int arrived;
@@ -103,19 +92,7 @@ void take_net(Arena& arena, Net<T>& net, const Plan& plan, Index capacity, bool 
     net.norms = contractive ? arena.take<T>(plan.node[1].width) : nullptr;
     net.kl_slope = plan.kl_weight != 0 ? arena.take<T>(plan.node[plan.code].width) : nullptr;
     net.row_sum = 1;
-    net.segments = arena.take<Segment>(plan.blocks + plan.node[0].width);
-    net.segment_count = 0;
-    const Index L = net.ld[0] < Vec<T, FULL>::L ? Vec<T, HALF>::L : Vec<T, FULL>::L;
-    for (Index i = 0; arena.base && i < plan.blocks; i++) {
-        const xhat::Block& b = plan.block[i];
-        if (b.kind == xhat::SOFTMAX) {
-            net.segments[net.segment_count++] = {0, b.start, b.stop, b.kind};
-            continue;
-        }
-        for (Index at = b.start / L * L; at < b.stop; at += L)
-            net.segments[net.segment_count++] = {at, b.start > at ? b.start - at : 0,
-                                                 b.stop < at + L ? b.stop - at : L, b.kind};
-    }
+    take_heads(arena, net.heads, plan, net.ld[0]);
 }
 
 // Brings rows i0 .. i1 of matrix m into the packed copies; with m = -1 the bias of `node`.

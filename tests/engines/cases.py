@@ -39,7 +39,7 @@ def compiled():
 
 
 def columns_of(X):
-    """Return what a corruption may know of columns: ranges, means, groups of 1, 2, 3, ... of them."""
+    """Return what a corruption may know of columns: ranges, means, groups of 1, 2, 3, ..."""
     d = X.shape[1]
     group = np.repeat(np.arange(d), np.arange(d) + 1)[:d]
     return Columns(X.min(axis=0), X.max(axis=0), X.mean(axis=0), group)

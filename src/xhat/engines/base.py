@@ -166,7 +166,7 @@ def thread_limit() -> int:
     variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if variable.isdigit():
         limits.append(int(variable))
-    return max(1, min(limits))
+    return max(1, int(min(limits)))
 
 
 def _cores() -> int:

@@ -107,7 +107,6 @@ class ReferenceEngine:
                 weights += float(weight.sum())
         return total / weights
 
-
     def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
         """Return the loss of every cell (see Engine.cells)."""
         shown = batch.X
@@ -116,11 +115,11 @@ class ReferenceEngine:
             shown = np.clip(shown, wanted.low.astype(dtype), wanted.high.astype(dtype))
         A_hat = self.decode(net, theta, self.encode(net, theta, shown)).astype(np.float64)
         X = batch.X.astype(np.float64)
-        cells: Floats = cell_loss(net.blocks, A_hat, X)
+        cells = cell_loss(net.blocks, A_hat, X)
         if wanted.excess:
             cells = np.maximum(cells - cell_floor(net.blocks, X), 0)
         cells = cells if wanted.factor is None else cells * wanted.factor
-        return cells if batch.mask is None else cells * batch.mask
+        return np.asarray(cells if batch.mask is None else cells * batch.mask, np.float64)
 
 
 def take(data: Batch, rows: npt.NDArray[np.intp] | slice) -> Batch:

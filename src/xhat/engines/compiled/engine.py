@@ -165,7 +165,6 @@ class CompiledEngine:
         total, weights = plan.loss(theta, *_rows(batch, theta), threads)
         return total / weights
 
-
     def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
         """Return the loss of every cell (see Engine.cells)."""
         out = np.empty((len(batch.X), net.d))
@@ -224,7 +223,10 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
         for width, bias, code in zip(widths[1:], biases, codes, strict=True)
     ]
     names = [name for name, shape in net.shapes.items() if len(shape) == 2]
-    matrices = [(net.offsets[name], *net.shapes[name], int(name.startswith("W"))) for name in names]
+    matrices = [
+        (net.offsets[name], net.shapes[name][0], net.shapes[name][1], int(name.startswith("W")))
+        for name in names
+    ]
     edges = [(names.index(W), v, v + 1, 0) for v, (W, _) in enumerate(net.encoder_names)]
     for v, (W_star, _) in enumerate(net.decoder_names):
         mirror = net.encoder_names[k - 1 - v][0] if net.tied else W_star

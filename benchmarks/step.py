@@ -10,14 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.peers import PEERS, ROWS, THREADS
+from benchmarks.report import RESULTS, provenance
 
+LEFT_OUT = ("xhat reference", "fit float32", "fit float64")  # unless asked for
 OURS = ("xhat", "xhat reference", "floor")
 
 
@@ -105,9 +106,9 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default=",".join(ROWS))
-    parser.add_argument("--peers", default=",".join(p for p in PEERS if p != "xhat reference"))
+    parser.add_argument("--peers", default=",".join(p for p in PEERS if p not in LEFT_OUT))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/step.json"))
+    parser.add_argument("-o", "--out", type=Path, default=RESULTS / "step.json")
     asked = parser.parse_args()
     results = []
     for key in asked.rows.split(","):
@@ -115,8 +116,8 @@ def main():
         results.append(summarise(key, rates))
         show(results[-1])
         sys.stdout.flush()
-    about = {"python": platform.python_version(), "machine": platform.machine(), "threads": THREADS}
-    asked.out.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+        where = provenance() | {"threads": THREADS}
+        asked.out.write_text(json.dumps({"where": where, "rows": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

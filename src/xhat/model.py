@@ -92,7 +92,7 @@ class Model:
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        return self._cells(X, Cells())
+        return self._filled(X, self._cells(X, Cells()))
 
     def nats(self, X: object) -> Floats:
         """Return every cell's part of the anomaly score (n, columns) in nats, float64, 0 = perfect.
@@ -103,20 +103,29 @@ class Model:
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
+        return self._filled(X, self.nats_by_tile(X))
+
+    def nats_by_tile(self, X: object) -> Iterator[tuple[slice, Floats]]:
+        """Yield (which rows, their nats): for sums over a row, without the cells of all rows."""
         factor = self.schema.nats_per_loss / self._dispersion()
         low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
         return self._cells(X, Cells(low, high, excess=True, factor=factor))
 
-    def _cells(self, X: object, wanted: Cells) -> Floats:
-        """Return every cell's loss, summed over the encoded columns of each table column."""
-        n: int = X.shape[0]  # type: ignore[attr-defined]
-        out = np.empty((n, len(self.schema.columns)))
+    def _cells(self, X: object, wanted: Cells) -> Iterator[tuple[slice, Floats]]:
+        """Yield every cell's loss, summed over the encoded columns of each table column."""
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         for rows, raw, tile in self._encoded(X, self._large_tile):
             theta = self.parameters(tile.X.dtype)
-            out[rows] = self.schema.by_column(self.engine.cells(self.net, theta, tile, wanted))
-            if surprises:
-                out[rows] += self.schema.unseen(raw)
+            loss = self.engine.cells(self.net, theta, tile, wanted)
+            cells = np.asarray(self.schema.by_column(loss), np.float64)
+            yield rows, cells + self.schema.unseen(raw) if surprises else cells
+
+    def _filled(self, X: object, tiles: Iterator[tuple[slice, Floats]]) -> Floats:
+        """Return all rows of the tiles as one matrix."""
+        n: int = X.shape[0]  # type: ignore[attr-defined]
+        out = np.empty((n, len(self.schema.columns)))
+        for rows, part in tiles:
+            out[rows] = part
         return out
 
     def _dispersion(self) -> Floats:

@@ -50,7 +50,7 @@ struct Ahead {
     inline void fetch(Index count) {
         for (; count > 0 && next < end; count--, next++) {
             const char* row = X + order[next] * bytes;
-            for (Index b = 0; b < bytes + 63 && b < 512; b += 64) __builtin_prefetch(row + b);
+            for (Index b = 0; b < bytes + 63 && b < 512; b += 64) __builtin_prefetch(row + b, 0, 2);
         }
     }
 };
@@ -78,11 +78,12 @@ void gather(Net<T>& net, const Rows& rows, const Index* order, Index first, Inde
     const T* X = static_cast<const T*>(rows.X);
     const T* M = static_cast<const T*>(rows.mask);
     const T* weight = static_cast<const T*>(rows.weight);
+    const T unweighted = T(1) / divisor;
     for (Index r = r0; r < r1; r++) {
         const Index from = source(order, first + r - r0);
         copy_row(net.X + r * ld, X + from * d, d);
         if (M) copy_row(net.M + r * ld, M + from * d, d);
-        net.scale[r] = (weight ? weight[from] : T(1)) / divisor;
+        net.scale[r] = weight ? weight[from] / divisor : unweighted;
         if (plan.corruption != xhat::CLEAN)
             corrupt_row(plan, net.X + r * ld, net.H[0] + r * ld, d, key,
                         counter + std::uint64_t(r - r0));

@@ -119,8 +119,9 @@ struct Kernels {
 
 const Kernels* choose_kernels(const char* at_most);  // "": the best this machine runs
 
-// Runs work(context, thread) on threads 0 .. threads-1, thread 0 being the caller.
-void run_threads(int threads, void (*work)(void*, int), void* context);
+// Runs work(context, thread) on threads 0 .. threads-1, thread 0 being the caller. Returns 1, and
+// has done nothing, where the system cannot start so many.
+int run_threads(int threads, void (*work)(void*, int), void* context);
 
 // Returns once *phase differs from value.
 void wait_while(const int* phase, int value);

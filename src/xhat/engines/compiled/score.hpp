@@ -97,7 +97,7 @@ template <class T> int score(const Plan& plan, const Scoring& task) {
     }
     s.task = &task;
     const int status = prepare(s.worker, plan, task.threads, task.theta, false, 0, &raw);
-    if (!status) xhat::run_threads(task.threads, score_thread<T>, &s);
+    if (!status && xhat::run_threads(task.threads, score_thread<T>, &s)) score_thread<T>(&s, 0);
     std::free(raw);
     std::free(more);
     return status;

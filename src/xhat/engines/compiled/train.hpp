@@ -231,11 +231,6 @@ template <class F> inline void share_rows(Index n, int thread, int threads, F f)
     }
 }
 
-// First row of a thread's share.
-inline Index share_begin(Index n, int thread, int threads) {
-    return (n + BLOCK_ROWS - 1) / BLOCK_ROWS * thread / threads * BLOCK_ROWS;
-}
-
 template <class T> struct Chunk {
     Index batch_first, batch_rows, first, rows;  // positions in the order
     bool last;
@@ -249,15 +244,11 @@ void gather_block(Trainer<T>& t, const Chunk<T>& c, Index r0, Index r1) {
            task.first + std::uint64_t(first));
 }
 
-// The block that this thread will gather after the one that ends at row r1 of the chunk.
-template <class T>
-Ahead next_rows(const Trainer<T>& t, const Chunk<T>& c, Index r1, int thread) {
+// The rows that will stand in this block of the next chunk: far enough ahead for any memory.
+template <class T> Ahead next_rows(const Trainer<T>& t, const Chunk<T>& c, Index r0, Index r1) {
     const Task& task = *t.task;
-    const int threads = t.barrier.threads;
-    Index next = c.first + r1;
-    if (r1 >= share_begin(c.rows, thread + 1, threads) || r1 == c.rows)
-        next = c.first + c.rows + share_begin(c.rows, thread, threads);
-    Index end = next + BLOCK_ROWS < task.count ? next + BLOCK_ROWS : task.count;
+    const Index next = c.first + c.rows + r0, last = c.first + c.rows + r1;
+    Index end = last < task.count ? last : task.count;
     if (!task.order || next > end) end = next;
     const Index bytes = t.net.plan->node[0].width * Index(sizeof(T));
     return {static_cast<const char*>(task.rows.X), bytes, task.order, next, end};
@@ -327,7 +318,7 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
         const bool encoded = plan.kl_weight != 0 && c.rows == n;
         share_rows(c.rows, thread, threads, [&](Index r0, Index r1, Index block) {
             if (!encoded) gather_block(t, c, r0, r1);
-            Ahead ahead = next_rows(t, c, r1, thread);
+            Ahead ahead = next_rows(t, c, r0, r1);
             const Index share = (ahead.end - ahead.next + plan.nodes - 1) / plan.nodes;
             for (Index v = encoded ? plan.code + 1 : 1; v < plan.nodes; v++) {
                 ahead.fetch(share);
@@ -410,7 +401,10 @@ template <class T> int train(const Plan& plan, Task& task) {
     t.task = &task;
     t.barrier = {task.threads, 0, 0};
     task.done = 0;
-    xhat::run_threads(task.threads, train_thread<T>, &t);
+    if (xhat::run_threads(task.threads, train_thread<T>, &t)) {
+        t.barrier.threads = 1;
+        train_thread<T>(&t, 0);
+    }
     std::free(raw);
     return 0;
 }

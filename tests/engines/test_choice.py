@@ -3,6 +3,7 @@
 import os
 import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 from cases import Case, compiled
@@ -103,7 +104,7 @@ def test_a_thread_that_cannot_start_is_done_without():
     engine, _ = compiled()
     case = Case(100, 40, (64,), n=700)
     expected = train(engine, case, batch_size=350, epochs=1)[1].tobytes()
-    if not hasattr(os, "fork") or not os.path.exists("/proc/self/statm"):
+    if not hasattr(os, "fork") or not Path("/proc/self/statm").exists():
         pytest.skip("needs fork and /proc")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -113,7 +114,7 @@ def test_a_thread_that_cannot_start_is_done_without():
 
         module.thread_limit = lambda: 64  # 64 stacks of megabytes
         module.Pace.choose = lambda self, limit, rows: 64
-        pages = int(open("/proc/self/statm").read().split()[0])
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
         room = pages * resource.getpagesize() + 2**26
         resource.setrlimit(resource.RLIMIT_AS, (room, room))
         found = train(engine, case, batch_size=350, epochs=1)[1].tobytes()

@@ -19,6 +19,7 @@ from xhat import fitting, incremental, lesson, persist
 from xhat.data.containers import (
     is_lazy,
     numbers_frame,
+    reasons_table,
     table_of,
     typed_table,
 )
@@ -88,7 +89,7 @@ class Autoencoder(
         10,000) are kept for the verdict alone. 0: train on everything to the last epoch.
     stopping : EarlyStopping, int, None or "auto", default="auto"
         When to stop (int: patience in epochs). None: never early; the best epoch is still kept.
-    contamination : float in (0, 0.5] or "auto", default="auto"
+    contamination : float in [0, 0.5] or "auto", default="auto"
         Share of training rows that ``predict`` calls outliers; "auto" is 0.05.
     random_state : int, RandomState or None, default=None
         Seed of split, start, order and noise.
@@ -309,20 +310,38 @@ class Autoencoder(
         model = self._fit.model
         return typed_table(X, model.decode(model.codes(matrix)), self._storage)
 
-    def explain(self, X: Any) -> Any:
+    def explain(self, X: Any, *, detail: bool = False) -> Any:
         """Return every column's part of the anomaly score, in nats; rows sum to it.
 
         Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
         rows, binary columns ``-log p(observed)``. 0 is perfect.
 
+        Parameters
+        ----------
+        X : like in fit
+            Rows.
+        detail : bool
+            Return a long table instead, one line per cell: row (pandas: the index), column,
+            observed, expected, nats. Expected is what the cell was scored against; the encoder
+            sees the row clipped to the training range. Cells stay what they are in pandas and
+            arrays (which give a record array); polars and Arrow columns have one type, so there
+            they are text where not all columns are numbers.
+
         Returns
         -------
-        float64 array or data frame of shape (n, d)
+        float64 array or data frame of shape (n, d), or the long table
         """
         check_is_fitted(self)
         matrix = self._read(X)
+        if detail:
+            return self._reasons(X, matrix)
         nats = self._storage.widen(self._fit.model.nats(matrix))
         return numbers_frame(X, nats, self._names())
+
+    def _reasons(self, X: Any, matrix: Any) -> Any:
+        nats, expected = self._fit.model.reasons(matrix)
+        table = typed_table(X, expected, self._storage)
+        return reasons_table(X, table, self._storage.widen(nats), self._storage)
 
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
@@ -394,7 +413,7 @@ class Autoencoder(
         """Return minus the mean reconstruction loss, what a grid search maximises."""
         check_is_fitted(self)
         matrix = self._read(X)
-        return -float(self._fit.model.losses(matrix).sum(axis=1).mean())
+        return self._fit.model.score(matrix)
 
     def compare_pca(self, X: Any = None) -> Comparison:
         """Compare with PCA and the mean on the same rows at the same code size.
@@ -479,8 +498,7 @@ class Autoencoder(
 
     def _scores(self, matrix: Any) -> Floats:
         # Summed as explain returns it, left-out columns included: the same bits.
-        scores: Floats = self._storage.widen(self._fit.model.nats(matrix)).sum(axis=1)
-        return scores
+        return self._fit.model.scores(matrix, self._storage.widen)
 
     def _warn_if_copying(self, request: Request) -> None:
         lesson.warn_if_copying(self._fit, request)

@@ -204,7 +204,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     _calibrate(ready, model)
     scores = np.empty(0)
     if len(ready.split.unseen):
-        scores = np.sort(model.nats(Subset(ready.others.X, ready.split.unseen)).sum(axis=1))
+        scores = np.sort(model.scores(Subset(ready.others.X, ready.split.unseen)))
     result = Fit(
         model,
         ready.baseline,

@@ -6,13 +6,13 @@ Must not know: estimators, containers, how the parameters were found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.batches import TILE, dense
+from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Engine
 from xhat.maths import heads
@@ -77,11 +77,11 @@ class Model:
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        parts = []
-        for _, tile in self._encoded(X):
-            loss = heads.cell_loss(self.net.blocks, self._output(tile.X), tile.X.astype(np.float64))
-            parts.append(self.schema.by_column(loss if tile.mask is None else loss * tile.mask))
-        return np.vstack(parts)
+        return np.vstack([self._tile_losses(tile) for _, tile in self._encoded(X)])
+
+    def _tile_losses(self, tile: Batch) -> Floats:
+        loss = heads.cell_loss(self.net.blocks, self._output(tile.X), tile.X.astype(np.float64))
+        return np.asarray(self.schema.by_column(loss if tile.mask is None else loss * tile.mask))
 
     def nats(self, X: object) -> Floats:
         """Return every cell's part of the anomaly score (n, columns) in nats, float64, 0 = perfect.
@@ -92,17 +92,40 @@ class Model:
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
+        return np.vstack([nats for nats, _ in self._scored(X)])
+
+    def scores(self, X: object, widen: Callable[[Floats], Floats] | None = None) -> Floats:
+        """Return every row's nats; no matrix of all cells is ever held.
+
+        ``widen`` puts the left-out columns back: the sum has the bits of explain's rows.
+        """
+        rows = (nats if widen is None else widen(nats) for nats, _ in self._scored(X))
+        return np.concatenate([part.sum(axis=1) for part in rows])
+
+    def score(self, X: object) -> float:
+        """Return minus the mean loss of the rows."""
+        parts = [self._tile_losses(tile).sum(axis=1) for _, tile in self._encoded(X)]
+        return -float(np.concatenate(parts).mean())
+
+    def reasons(self, X: object) -> tuple[Floats, Floats]:
+        """Return every cell's nats, and the raw value it was expected to have."""
+        parts = [
+            (nats, self.schema.decode(heads.predict(self.net.blocks, A_hat)))
+            for nats, A_hat in self._scored(X)
+        ]
+        return np.vstack([nats for nats, _ in parts]), np.vstack([raw for _, raw in parts])
+
+    def _scored(self, X: object) -> Iterator[tuple[Floats, Floats]]:
+        """Yield (nats of the table's cells, A_hat they were scored against) per tile."""
         blocks = self.net.blocks
         factor = self.schema.nats_per_loss / self._dispersion()
-        parts = []
         for raw, tile in self._encoded(X):
             Z = tile.X.astype(np.float64)
             A_hat = self._output(self.schema.clip(tile.X))
             excess = heads.cell_loss(blocks, A_hat, Z) - heads.cell_floor(blocks, Z)
             cells = np.maximum(excess, 0) * factor
             cells = cells if tile.mask is None else cells * tile.mask
-            parts.append(self.schema.by_column(cells) + self.schema.unseen(raw))
-        return np.vstack(parts)
+            yield self.schema.by_column(cells) + self.schema.unseen(raw), A_hat
 
     def _dispersion(self) -> Floats:
         """Return what each column's loss is divided by: 2 s**2, the counts' dispersion, or 1."""
@@ -158,8 +181,9 @@ class Model:
     def _encoded(self, X: object) -> Iterator[tuple[Matrix, Batch]]:
         """Yield (raw rows, encoded rows) per tile."""
         n = X.shape[0]  # type: ignore[attr-defined]
-        for start in range(0, n, TILE):
-            rows = dense(X[start : start + TILE])  # type: ignore[index]
+        size = tile_rows(self.net.d)
+        for start in range(0, n, size):
+            rows = dense(X[start : start + size])  # type: ignore[index]
             self.schema.check(rows, np.arange(start, start + len(rows)))
             yield rows, self.schema.encode(rows)
 

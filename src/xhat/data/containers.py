@@ -17,10 +17,11 @@ import scipy.sparse
 
 from xhat.data.batches import TILE, dense
 from xhat.data.storage import Cells, Store, learn_store
-from xhat.errors import DataError
+from xhat.errors import CellError, DataError
 from xhat.maths.types import Matrix
 
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 def is_frame(X: object) -> bool:
@@ -236,7 +237,7 @@ def check_finite(X: object, names: list[str]) -> None:
 
     Raises
     ------
-    DataError
+    CellError
         One line with row, column, counts and the way out.
     """
     bad = np.zeros(len(names), dtype=np.int64)
@@ -255,7 +256,69 @@ def check_finite(X: object, names: list[str]) -> None:
     row, j, value = first
     total, columns = int(bad.sum()), int((bad > 0).sum())
     others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
-    raise DataError(
-        f"column {names[j]!r}, row {row}: {value:g} is infinity (inf){others}; correct these rows, "
-        f"or drop the column (--drop {names[j]})"
-    )
+    problem = f"{value:g} is infinity (inf){others}; correct these rows, or drop the column"
+    raise CellError(names[j], row, f"{problem} (--drop {names[j]})")
+
+
+def reasons_table(like: Any, expected: Any, nats: Floats, storage: Storage) -> Any:
+    """Return one line per cell: row, column, observed, expected, nats; rows of ``like`` in order.
+
+    Parameters
+    ----------
+    like, expected : frame or array of shape (n, d)
+        The cells, and what they were scored against.
+    nats : ndarray of shape (n, d)
+        What each cell adds to the score.
+    storage : Storage
+        Names of the columns, and which of them are left out.
+    """
+    n, d = nats.shape
+    names = [store.name for store in storage.stores]
+    plain = all(store.plain for store in storage.stores)
+    numbers = np.repeat(np.arange(n), d)
+    if not is_frame(like):
+        cells = np.dtype(np.float64 if plain else object)
+        text = f"U{max(len(name) for name in names)}"
+        table = np.empty(
+            n * d,
+            dtype=[
+                ("row", np.int64),
+                ("column", text),
+                ("observed", cells),
+                ("expected", cells),
+                ("nats", np.float64),
+            ],
+        )
+        table["row"], table["column"], table["nats"] = numbers, np.tile(names, n), nats.ravel()
+        table["observed"] = dense(like).ravel()
+        table["expected"] = _without_left_out(dense(expected), storage).ravel()
+        return table
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    rebuilt = nw.from_native(cast("Any", expected), eager_only=True)
+    observed = np.array([column.to_list() for column in frame.iter_columns()], dtype=object).T
+    guessed = np.array([column.to_list() for column in rebuilt.iter_columns()], dtype=object).T
+    pandas = frame.implementation.is_pandas()
+    columns: dict[str, Any] = {
+        "row": np.repeat(like.index.to_numpy(), d) if pandas else numbers,
+        "column": names * n,
+    }
+    for name, values in (
+        ("observed", observed),
+        ("expected", _without_left_out(guessed, storage)),
+    ):
+        flat = list(values.ravel())
+        if plain:
+            columns[name] = np.array([np.nan if v is None else v for v in flat], dtype=np.float64)
+        else:
+            columns[name] = flat if pandas else [None if v is None else str(v) for v in flat]
+    columns["nats"] = nats.ravel()
+    return nw.from_dict(columns, backend=frame.implementation).to_native()
+
+
+def _without_left_out(cells: Any, storage: Storage) -> Any:
+    """Return the cells with None in the columns that are left out: nothing is expected of them."""
+    if len(storage.used) == len(storage.stores):
+        return cells
+    cells = cells.astype(object)
+    cells[:, [j for j in range(cells.shape[1]) if j not in storage.used]] = None
+    return cells

@@ -69,7 +69,7 @@ def _read(data: bytes, dialect: Dialect, *, threads: bool, refused: list[Any]) -
 
     defaults = pa.csv.ConvertOptions().null_values
     delimiter = dialect.delimiter or _delimiter(data)
-    return pa.csv.read_csv(
+    table = pa.csv.read_csv(
         io.BytesIO(data),
         pa.csv.ReadOptions(use_threads=threads, autogenerate_column_names=not dialect.header),
         pa.csv.ParseOptions(
@@ -81,6 +81,22 @@ def _read(data: bytes, dialect: Dialect, *, threads: bool, refused: list[Any]) -
             strings_can_be_null=False,
         ),
     )
+    return _empty_texts(table, ("", *dialect.missing), dialect.verbatim)
+
+
+def _empty_texts(table: Any, spellings: tuple[str, ...], verbatim: tuple[str, ...]) -> Any:
+    """Take empty cells of text for missing, and what the user says; "NA" may be a country."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    for j, field in enumerate(table.schema):
+        if not pa.types.is_string(field.type) or field.name in verbatim:
+            continue
+        empty = pc.is_in(table.column(j), value_set=pa.array(spellings, pa.string()))
+        if pc.any(empty).as_py():
+            column = pc.if_else(empty, pa.scalar(None, pa.string()), table.column(j))
+            table = table.set_column(j, field, column)
+    return table
 
 
 def _verbatim(dialect: Dialect) -> list[str]:

@@ -24,6 +24,8 @@ from xhat.data.containers import (
     typed_table,
 )
 from xhat.data.kinds import Auto, Heads, Kind
+from xhat.data.spool import Rows, gathered
+from xhat.data.stream import as_stream, is_stream, whole
 from xhat.errors import DataError, ParameterError
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
@@ -31,7 +33,7 @@ from xhat.maths.types import Matrix, Vector
 from xhat.progress import Progress
 from xhat.requests import build_request
 from xhat.settings import Request
-from xhat.sources import Source, merge_rows
+from xhat.sources import Source, held_out_rows, merge_rows
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
@@ -40,6 +42,8 @@ from xhat.verdict import Comparison, compare
 from xhat.weights import weighted_quantile
 
 Floats = npt.NDArray[np.float64]
+#: Training rows of a stream whose scores set ``offset_``: their quantiles are known to 0.1 %.
+OFFSET_ROWS = 50_000
 
 
 class Autoencoder(
@@ -205,8 +209,10 @@ class Autoencoder(
 
         Parameters
         ----------
-        X : array, CSR matrix or data frame of shape (n, d)
-            Numbers, categories, booleans, dates; missing cells are allowed.
+        X : array, CSR matrix, data frame or Arrow stream of shape (n, d)
+            Numbers, categories, booleans, dates; missing cells are allowed. A stream (anything
+            with ``__arrow_c_stream__``: a record batch reader, a DuckDB relation) is read once; if
+            it is large, its rows wait on disk, in the folder for temporary files.
         y : None
             Ignored.
         sample_weight : array of shape (n,) or None
@@ -226,6 +232,8 @@ class Autoencoder(
             If the loss stops being finite.
         """
         request = build_request(self)
+        if is_stream(X):
+            return self._fit_stream(request, X, sample_weight, X_val)
         matrix = self._learn(X)
         weight = self._weights(sample_weight, matrix)
         source = self._source(matrix, weight)
@@ -238,6 +246,31 @@ class Autoencoder(
         self._fit = fitting.fit(request, source, validation, rng, progress)
         self._settle()
         self._set_offset(matrix, weight)
+        if self._fit.interrupted:
+            raise KeyboardInterrupt
+        self._warn_if_copying(request)
+        return self
+
+    def _fit_stream(self, request: Request, X: Any, sample_weight: Any, X_val: Any) -> Self:
+        """Read a stream once, then fit what it held: in memory if it is small, else from disk."""
+        stream, rng = as_stream(X), self._generator()
+        if sample_weight is not None:
+            raise ParameterError("sample_weight needs a table in memory: X is a stream")
+        fraction = 0.0 if X_val is not None else request.validation_fraction
+        wish = self._wish(stream.names)
+        with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
+            if not isinstance(found, Rows):
+                return self.fit(found, X_val=whole(X_val))
+            self._learn_stored(stream, found.storage)
+            source = Source(found.blocks, found.storage, lazy=True)
+            validation = None
+            if X_val is not None:
+                validation = self._source(self._read(whole(X_val)))
+            elif len(found.held_out):
+                validation = Source(found.held_out, found.storage, origin=found.numbers)
+            self._fit = fitting.fit(request, source, validation, rng, Progress(self.verbose))
+            self._settle()
+            self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
         if self._fit.interrupted:
             raise KeyboardInterrupt
         self._warn_if_copying(request)
@@ -277,6 +310,7 @@ class Autoencoder(
         A row's code does not depend on the other rows, to the bit.
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return self._fit.model.codes(matrix)
 
@@ -306,6 +340,7 @@ class Autoencoder(
     def reconstruct(self, X: Any) -> Any:
         """Return x_hat for every row: ``inverse_transform(transform(X))`` in X's container."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         model = self._fit.model
         return typed_table(X, model.decode(model.codes(matrix)), self._storage)
@@ -332,6 +367,7 @@ class Autoencoder(
         float64 array or data frame of shape (n, d), or the long table
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         if detail:
             return self._reasons(X, matrix)
@@ -346,6 +382,7 @@ class Autoencoder(
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         warn_if_empty(matrix)
         return self._scores(matrix)
@@ -367,6 +404,7 @@ class Autoencoder(
             Same container, columns, order, types and index; categories come back as categories.
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
@@ -412,6 +450,7 @@ class Autoencoder(
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean reconstruction loss, what a grid search maximises."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return self._fit.model.score(matrix)
 
@@ -454,6 +493,7 @@ class Autoencoder(
             Largest relative error per parameter (float64; about 1e-8 is exact).
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return lesson.check_gradients(self._fit.model, matrix, build_request(self))
 

@@ -24,7 +24,15 @@ from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model, residual_spread
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
-from xhat.sources import Source, Split, Subset, split_rows, split_validation
+from xhat.sources import (
+    Index,
+    Source,
+    Split,
+    Subset,
+    everything_trains,
+    split_rows,
+    split_validation,
+)
 from xhat.start import start
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor
@@ -99,10 +107,12 @@ def fit(
     on_epoch: Callable[[LoopState], None],
 ) -> Fit:
     """Fit a model to the rows of ``source``; ``validation`` replaces the random held-out rows."""
-    if validation is None:
+    if validation is None and source.on_disk:
+        split = everything_trains(source)
+    elif validation is None:
         split = split_rows(source.n, request.validation_fraction, rng)
     else:
-        split = split_validation(source.n, validation.n, rng)
+        split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
     state = _train(ready, rng, on_epoch)
     return _finish(ready, state)
@@ -240,7 +250,8 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
 
 def _calibrate(ready: Prepared, model: Model) -> None:
     """Set the residual spread: on unseen rows, or on all rows where those are few."""
-    split, source, index = ready.split, ready.others, ready.split.unseen
+    split, source = ready.split, ready.others
+    index: Index = split.unseen
     if len(index) < FEW:
         source, index = ready.source, split.train
         if ready.others is ready.source:

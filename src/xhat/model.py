@@ -94,7 +94,7 @@ class Model:
         """
         return np.vstack([nats for nats, _ in self._scored(X)])
 
-    def scores(self, X: object, widen: Callable[[Floats], Floats] | None = None) -> Floats:
+    def scores(self, X: object, widen: Callable[[Matrix], Matrix] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
 
         ``widen`` puts the left-out columns back: the sum has the bits of explain's rows.

@@ -58,9 +58,14 @@ class Source:
         return int(self.X.shape[0])  # type: ignore[attr-defined]
 
     @property
+    def on_disk(self) -> bool:
+        """Whether the rows are in a scratch file."""
+        return isinstance(self.X, Blocks)
+
+    @property
     def everything(self) -> Index:
         """All row numbers."""
-        return range(self.n) if isinstance(self.X, Blocks) else np.arange(self.n)
+        return range(self.n) if self.on_disk else np.arange(self.n)
 
     def raw(self, index: Index) -> Matrix:
         """Return some rows, dense."""
@@ -140,12 +145,23 @@ def split_rows(n: int, fraction: float, rng: np.random.Generator) -> Split:
     return Split(np.sort(parts[2]), np.sort(parts[1]), np.sort(parts[0]))
 
 
-def split_validation(n: int, n_validation: int, rng: np.random.Generator) -> Split:
+def everything_trains(source: Source) -> Split:
+    """Hold out no row."""
+    nothing = np.empty(0, dtype=np.intp)
+    return Split(source.everything, nothing, nothing)
+
+
+def held_out_rows(n: int, fraction: float) -> int:
+    """Return how many of n streamed rows are held out, those of the verdict among them."""
+    return min(round(2 * fraction * n), MAX_HELD_OUT + MAX_VERDICT, n // 2)
+
+
+def split_validation(source: Source, n_validation: int, rng: np.random.Generator) -> Split:
     """Train on all rows; the caller's choose the epoch, and half of many give the verdict."""
     half = split_rows(n_validation, 0.5 if n_validation >= OWN_VERDICT else 0.0, rng)
     if n_validation < OWN_VERDICT:
-        return Split(np.arange(n), half.train, half.verdict)
-    return Split(np.arange(n), half.held_out, half.verdict)
+        return Split(source.everything, np.asarray(half.train), half.verdict)
+    return Split(source.everything, half.held_out, half.verdict)
 
 
 def merge_rows(source: Source) -> Source:
@@ -153,7 +169,7 @@ def merge_rows(source: Source) -> Source:
 
     That makes weight k equal k copies exactly, and keeps copies from leaking over the split.
     """
-    X, weight, origin = source.X, source.weight, source.everything
+    X, weight, origin = source.X, source.weight, np.asarray(source.everything)
     if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
         X, weight, origin = X[kept], weight[kept], kept  # type: ignore[index]

@@ -67,7 +67,7 @@ class DenseRows:
     @property
     def width(self) -> int:
         """Number of encoded columns."""
-        return self.batch.X.shape[1]
+        return int(self.batch.X.shape[1])
 
     @property
     def resident(self) -> Batch | None:

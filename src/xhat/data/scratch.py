@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,20 +29,28 @@ POOL = 64 * 2**20
 SAMPLE_BYTES = 64 * 2**20
 
 
+class Folder:
+    """A new folder that is removed when it is closed, forgotten, or Python ends."""
+
+    def __init__(self, parent: str | os.PathLike[str] | None) -> None:
+        if parent is not None and not Path(parent).is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no such folder for rows on disk", str(parent))
+        self.path = Path(tempfile.mkdtemp(prefix="xhat-", dir=parent))
+        self.close = weakref.finalize(self, shutil.rmtree, str(self.path), ignore_errors=True)
+
+
 class Scratch:
     """A file of rows in a folder of its own, removed when it is closed or forgotten."""
 
     def __init__(self, folder: str | os.PathLike[str] | None, width: int) -> None:
-        if folder is not None and not Path(folder).is_dir():
-            raise FileNotFoundError(errno.ENOENT, "no such folder for --scratch", str(folder))
-        self._folder = tempfile.TemporaryDirectory(prefix="xhat-", dir=folder)
+        self._folder = Folder(folder)
         self.width, self.n = width, 0
-        self._file = (Path(self._folder.name) / "rows").open("w+b", buffering=0)
+        self._file = (self._folder.path / "rows").open("w+b", buffering=0)
 
     def append(self, rows: Matrix) -> None:
         """Write rows behind those that are there."""
         assert rows.shape[1] == self.width
-        data = memoryview(np.ascontiguousarray(rows, dtype=np.float64)).cast("B")
+        data = np.ascontiguousarray(rows, dtype=np.float64).data.cast("B")
         while data:
             data = data[self._file.write(data) :]
         self.n += len(rows)
@@ -54,7 +64,7 @@ class Scratch:
     def close(self) -> None:
         """Remove the file."""
         self._file.close()
-        self._folder.cleanup()
+        self._folder.close()
 
 
 class Sample:
@@ -125,6 +135,10 @@ class Blocks:
         """Return the file row (the row of the user's table) of each matrix row."""
         rows = self._numbers(index)
         return rows + np.searchsorted(self._shift, rows, side="right")
+
+    def some(self, n: int) -> Integers:
+        """Return at most n row numbers, evenly spread."""
+        return np.arange(0, self.shape[0], max(1, -(-self.shape[0] // n)))
 
     def order(self, rng: np.random.Generator) -> BlockOrder:
         """Return a random order that reads every block once."""

@@ -267,6 +267,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
 def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
     """Compare on the rows used for nothing else; smaller tables use less honest rows and say so."""
     split = ready.split
+    index: Index
     if len(split.verdict):
         source, index, rows = (
             ready.others,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xhat import Autoencoder
+from xhat import __main__ as main
 from xhat.data import blocks, scratch, spool, stream
 from xhat.data.containers import Storage
 from xhat.data.delimited import Dialect
@@ -326,3 +327,61 @@ def test_a_duckdb_relation_is_a_stream(small):
     assert ae.anomaly_score(
         duckdb.sql("select *, a as money from rows").select("a,b,n,town,money")
     ).shape == (3000,)
+
+
+# -- the command line -----------------------------------------------------------------------------
+
+
+def run(*words):
+    return main.run([str(word) for word in words])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.feather", "t.npy"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npy"])
+def test_commands_stream_what_they_write(files, monkeypatch, name, kind, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    keep = [] if name == "t.npy" else ["--drop", "key"]
+    assert run("fit", name, *keep, "--epochs", "2", "--quiet") == 0
+    outputs = []
+    for chunked in (False, True):
+        if chunked:
+            monkeypatch.setattr(blocks, "BLOCK", 10_000)
+            monkeypatch.setattr(stream, "CHUNK_ROWS", 700)
+        for word in ("score", "encode", "explain", "impute"):
+            out = f"{word}{chunked}.{kind}"
+            code = run(word, "model.xhat", name, *keep, "-o", out, "--quiet")
+            if kind == "npy" and word in ("impute",) and name != "t.npy":
+                break
+            assert code == 0
+            outputs.append(np.load(out) if kind == "npy" else read_table(out).data.to_pydict())
+    half = len(outputs) // 2
+    for once, again in zip(outputs[:half], outputs[half:], strict=True):
+        np.testing.assert_equal(again, once)
+
+
+def test_a_bad_cell_is_found_in_its_line(files, small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame(np.random.default_rng(0).random((2000, 3)), columns=list("abc"))
+    frame.to_csv("good.csv", index=False)
+    frame.loc[1500, "b"] = 5.0
+    frame.to_csv("bad.csv", index=False)
+    assert run("fit", "bad.csv", "--heads", "binary") == 65
+    assert "column 'b', row 1500 (line 1502): 5 is outside" in capsys.readouterr().err
+    assert run("fit", "good.csv", "--heads", "binary", "--epochs", "1") == 0
+    capsys.readouterr()
+    assert run("score", "model.xhat", "bad.csv") == 65
+    assert "column 'b', row 1500 (line 1502): 5 is outside" in capsys.readouterr().err
+    assert not [name for name in os.listdir() if "tmp" in name]
+
+
+def test_a_folder_is_fitted(tmp_path, small, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts").mkdir()
+    frame = mixed(900)
+    for i in range(3):
+        frame[300 * i : 300 * (i + 1)].to_csv(tmp_path / f"parts/{i}.csv", index=False)
+    assert run("fit", "parts", "--id", "key", "--epochs", "1") == 0
+    assert "900 rows, 6 columns" in capsys.readouterr().err
+    assert run("score", "model.xhat", "parts/*.csv", "--id", "key", "-o", "s.csv") == 0
+    found = pd.read_csv("s.csv")
+    assert found["key"].tolist() == frame["key"].tolist()

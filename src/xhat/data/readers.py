@@ -117,6 +117,8 @@ def plain_columns(table: Any) -> Any:
 
     for j, field in enumerate(table.schema):
         column = table.column(j)
+        if isinstance(field.type, pa.BaseExtensionType):
+            column = _unwrapped(column)
         if pa.types.is_dictionary(field.type):
             column = column.cast(field.type.value_type)
         if pa.types.is_decimal(column.type):
@@ -124,6 +126,15 @@ def plain_columns(table: Any) -> Any:
         if column.type != field.type:
             table = table.set_column(j, field.name, column)
     return table
+
+
+def _unwrapped(column: Any) -> Any:
+    """Return what an extension type is stored as; PostgreSQL's numeric is text for numbers."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind, storage = str(getattr(column.type, "type_name", "")), column.type.storage_type
+    plain = column.cast(storage)
+    return plain.cast(pa.float64()) if kind == "numeric" else plain
 
 
 def _load_npy(path: str) -> Any:

@@ -75,6 +75,7 @@ def gathered(
         if size > IN_MEMORY:
             break
     else:
+        stream.n_rows = sum(chunk.n_rows for chunk in held)
         yield joined(held, stream.names, named=stream.named).data
         return
     scratch = Scratch(stream.scratch, len(stream.names))
@@ -85,6 +86,7 @@ def gathered(
             _write(learner, held.pop(0), scratch, sample)
         for chunk in chunks:
             _write(learner, chunk, scratch, sample)
+        stream.n_rows = learner.n
         storage, view = learner.settle()
         rows, numbers = sample.draw(hold_out(learner.n))
         yield Rows(storage, Blocks(scratch, view, numbers), view(rows), numbers)

@@ -62,6 +62,7 @@ class Stream:
     place: Callable[[int], str | None] = field(default=lambda _: None)
     once: bool = False
     scratch: str | None = None
+    n_rows: int = 0  # known after a whole walk by ``gathered``
 
     def select(self, names: Sequence[str]) -> Stream:
         """Return some columns, in the order given."""
@@ -111,6 +112,11 @@ def as_stream(X: Any) -> Stream:
 def whole(X: Any) -> Any:
     """Return a stream's rows as one table in memory, anything else as it is."""
     return as_stream(X).whole().data if is_stream(X) else X
+
+
+def of_table(table: Table) -> Stream:
+    """Return the stream of a table in memory."""
+    return Stream(table.names, table.named, lambda: iter([table]))
 
 
 def of_arrow(X: Any) -> Stream:

@@ -52,13 +52,18 @@ class Table:
         gone = {self.names[self.position(name)] for name in names}
         return self.select([name for name in self.names if name not in gone])
 
-    def values(self, name: str) -> list[Any]:
-        """Return the cells of one column as Python values."""
+    def column(self, name: str) -> Any:
+        """Return one column: of an Arrow table as it is, else as an array."""
         j = self.position(name)
         if self.named:
-            return list(self.data.column(j).to_pylist())
+            return self.data.column(j)
         column = self.data[:, [j]]
-        return list(np.ravel(column.toarray() if scipy.sparse.issparse(column) else column))
+        return np.ravel(column.toarray() if scipy.sparse.issparse(column) else column)
+
+    def values(self, name: str) -> list[Any]:
+        """Return the cells of one column as Python values."""
+        column = self.column(name)
+        return list(column.to_pylist() if self.named else column)
 
     def position(self, name: str) -> int:
         """Return the number of a column; blanks around names do not count."""

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from xhat import __version__
-from xhat.cli_tools import Flags, Words, split_names
+from xhat.cli_tools import Flags, Words, query_of, split_names
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
@@ -24,11 +24,15 @@ TALK: list[Option] = [
     click.option("--quiet", is_flag=True, help="Nothing on standard error but errors."),
 ]
 DATA: list[Option] = [
-    click.argument("data"),
+    click.argument("data", required=False),
     click.option("--id", "id_", metavar="COL", help="Column passed through, not modelled."),
     click.option("--drop", multiple=True, metavar="COL,COL", help="Columns to leave out."),
     click.option("--columns", multiple=True, metavar="COL,COL", help="Columns to use, no others."),
     click.option("--no-header", is_flag=True, help="The CSV has no names: x0, x1, ..."),
+    click.option("--sql", metavar="QUERY", help="Rows of a database, instead of DATA."),
+    click.option("--adbc", metavar="DRIVER", help="With --sql: sqlite, postgresql, or a library."),
+    click.option("--uri", metavar="ENV:NAME", help="With --sql: the variable with the address."),
+    click.option("--scratch", metavar="DIR", help="Where rows wait that memory does not hold."),
     click.option("--missing", multiple=True, metavar="TEXT", help="A spelling of an empty cell."),
     *TALK,
 ]
@@ -51,7 +55,13 @@ def options(*groups: list[Option]) -> Option:
         def with_flags(**given: Any) -> Any:
             words = Words(given.pop("quiet"))
             if "id_" in given:
+                query = query_of(given.pop("sql"), given.pop("adbc"), given.pop("uri"))
+                if (given["data"] is None) == (query is None):
+                    raise click.UsageError("Give DATA, or --sql with --adbc and --uri.")
+                given["data"] = given["data"] or "the query"
                 given["flags"] = Flags(
+                    query=query,
+                    scratch=given.pop("scratch"),
                     id_column=given.pop("id_"),
                     drop=split_names(given.pop("drop")),
                     columns=split_names(given.pop("columns")),
@@ -86,7 +96,8 @@ def cli() -> None:
     xhat score m.xhat new.csv --id name      how strange each row is
     xhat explain m.xhat new.csv --id name    which columns made it so
 
-    DATA is a CSV, TSV, Parquet, Arrow, npy or npz file; - is CSV on standard input.
+    DATA is a CSV, TSV, Parquet, Arrow, npy or npz file of any size, a folder of such files or a
+    pattern ('data/*.csv'); - is CSV on standard input.
     """  # noqa: D301  (\b is click's mark for "do not wrap")
 
 
@@ -137,7 +148,7 @@ def encode(model: str, data: str, **given: Any) -> None:
 
     job = Job(model, data, **given)
     names = [f"code{j}" for j in range(job.ae.n_components_)]
-    job.write_matrix(names, job.apply(job.ae.transform))
+    job.write_matrix(names, job.ae.transform)
 
 
 @cli.command()
@@ -148,7 +159,7 @@ def reconstruct(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    job.write_matrix(job.names, job.apply(job.ae.reconstruct))
+    job.write_matrix(job.names, job.ae.reconstruct)
 
 
 @cli.command()
@@ -159,7 +170,7 @@ def impute(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    job.write_matrix(job.names, job.apply(job.ae.impute))
+    job.write_matrix(job.names, job.ae.impute)
 
 
 @cli.command()
@@ -172,9 +183,11 @@ def explain(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    parts = job.apply(job.ae.explain)
-    top = [job.names[j] for j in np.asarray(parts).argmax(axis=1)]
-    job.write_matrix(job.names, parts, {"top": top})
+
+    def top(parts: Any) -> dict[str, Any]:
+        return {"top": [job.names[j] for j in np.asarray(parts).argmax(axis=1)]}
+
+    job.write_matrix(job.names, job.ae.explain, top)
 
 
 @cli.command()

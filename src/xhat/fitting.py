@@ -26,7 +26,15 @@ from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
-from xhat.sources import Source, Split, Subset, split_rows, split_validation
+from xhat.sources import (
+    Index,
+    Source,
+    Split,
+    Subset,
+    everything_trains,
+    split_rows,
+    split_validation,
+)
 from xhat.start import start
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor
@@ -108,10 +116,12 @@ def fit(
     on_epoch: Callable[[LoopState], None],
 ) -> Fit:
     """Fit a model to the rows of ``source``; ``validation`` replaces the random held-out rows."""
-    if validation is None:
+    if validation is None and source.on_disk:
+        split = everything_trains(source)
+    elif validation is None:
         split = split_rows(source.n, request.validation_fraction, rng)
     else:
-        split = split_validation(source.n, validation.n, rng)
+        split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
     if _is_small(ready):
         return _fit_small(ready, rng, on_epoch)
@@ -291,7 +301,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     _calibrate(ready, model)
     scores = np.empty(0)
     if len(ready.split.unseen):
-        scores = np.sort(model.nats(Subset(ready.others.X, ready.split.unseen)).sum(axis=1))
+        scores = np.sort(model.scores(Subset(ready.others.X, ready.split.unseen)))
     result = Fit(
         model,
         ready.baseline,
@@ -327,7 +337,8 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
 
 def _calibrate(ready: Prepared, model: Model) -> None:
     """Set the residual spread: on unseen rows, or on all rows where those are few."""
-    split, source, index = ready.split, ready.others, ready.split.unseen
+    split, source = ready.split, ready.others
+    index: Index = split.unseen
     if len(index) < FEW:
         source, index = ready.source, split.train
         if ready.others is ready.source:
@@ -339,6 +350,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
 def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
     """Compare on the rows used for nothing else; smaller tables use less honest rows and say so."""
     split = ready.split
+    index: Index
     if len(split.verdict):
         source, index, rows = (
             ready.others,

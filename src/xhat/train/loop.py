@@ -80,7 +80,7 @@ def _epoch(plan: Plan, state: LoopState) -> float:
     """One pass over the rows in a fresh order; returns the mean batch loss."""
     n, size = plan.rows.n, min(plan.batch_size, plan.rows.n)
     # One batch with everything needs no order, and keeps its sums in the same order every epoch.
-    order = np.arange(n) if size == n else state.rng.permutation(n)
+    order = np.arange(n) if size == n else plan.rows.order(state.rng)
     key = int(state.rng.integers(2**63))
     steps = -(-n // size)
     first_step, total = state.epoch * steps, plan.epochs * steps

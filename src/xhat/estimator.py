@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,9 @@ from xhat.train.schedules import Schedule
 from xhat.validation import TableInput, warn_if_empty
 from xhat.verdict import Comparison, compare
 from xhat.weights import weighted_quantile
+
+if TYPE_CHECKING:
+    from xhat.report import Report
 
 Floats = npt.NDArray[np.float64]
 
@@ -437,6 +440,53 @@ class Autoencoder(
         check_is_fitted(self)
         matrix = self._read(X)
         return lesson.check_gradients(self._fit.model, matrix, build_request(self))
+
+    def report(
+        self,
+        X: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        sweep: Any = "auto",
+        name: str | None = None,
+        command: str | None = None,
+        **limits: int,
+    ) -> Report:
+        """Return a report on rows X: one self-contained page, also as JSON and Markdown.
+
+        Parameters
+        ----------
+        X : like in fit
+            Rows to look at, best ones that were not trained on.
+        image_shape : (height, width) or None
+            Draw the rows as images.
+        sweep : "auto", bool or Sweep
+            The picture of code size against held-out loss: True fits at several sizes on at most
+            20,000 rows, "auto" only where that takes seconds; or give a ``Sweep``.
+        name : str or None
+            Heading of the page.
+        command : str or None
+            What the page gives as the command that makes it.
+        **limits : int
+            ``max_size`` (bytes), ``points``, ``columns``, ``strangest``, ``units``, ``weights``,
+            ``originals``, ``reasons``, ``epochs``: how much the page may hold (``Limits``).
+
+        Returns
+        -------
+        Report
+            With ``html()``, ``write_html(path)``, ``open()``, ``json()``, ``markdown()``.
+        """
+        from xhat.report import limits_of, make_report  # noqa: PLC0415
+
+        check_is_fitted(self)
+        return make_report(
+            self,
+            X,
+            image_shape=image_shape,
+            sweep=sweep,
+            name=name,
+            command=command,
+            limits=limits_of(limits),
+        )
 
     def save(self, path: Any) -> None:
         """Write the fitted model to one file (safetensors with a JSON header, no pickle)."""

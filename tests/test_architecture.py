@@ -20,7 +20,7 @@ FLOORS = [
     [{"estimator"}],
     [{"sweep"}],
     [{"report"}, {"plot"}],
-    [{"cli", "cli_demo", "cli_info", "cli_job", "cli_tools", "__main__", "__init__"}],
+    [{"cli", "cli_demo", "cli_info", "cli_job", "cli_report", "cli_tools", "__main__", "__init__"}],
 ]
 #: May be imported from everywhere but maths, and import nothing of xhat themselves.
 COMMON = {"errors", "files"}

@@ -447,7 +447,8 @@ class Autoencoder(
         *,
         image_shape: tuple[int, int] | None = None,
         sweep: Any = "auto",
-        name: str | None = None,
+        title: str | None = None,
+        names: Any = None,
         command: str | None = None,
         **limits: int,
     ) -> Report:
@@ -462,8 +463,10 @@ class Autoencoder(
         sweep : "auto", bool or Sweep
             The picture of code size against held-out loss: True fits at several sizes on at most
             20,000 rows, "auto" only where that takes seconds; or give a ``Sweep``.
-        name : str or None
+        title : str or None
             Heading of the page.
+        names : sequence of str or None
+            Column names, where X has none of its own.
         command : str or None
             What the page gives as the command that makes it.
         **limits : int
@@ -483,7 +486,8 @@ class Autoencoder(
             X,
             image_shape=image_shape,
             sweep=sweep,
-            name=name,
+            title=title,
+            names=names,
             command=command,
             limits=limits_of(limits),
         )

@@ -63,15 +63,15 @@ class Sweep:
 
 
 def code_sizes(d: int, k: int | None = None) -> list[int]:
-    """Return up to seven code sizes from 1 to below d, ``k`` among them.
+    """Return up to seven code sizes from 1 to two thirds of d, ``k`` among them.
 
     Examples
     --------
     >>> code_sizes(30, 10)
-    [1, 2, 4, 8, 10, 16, 29]
+    [1, 2, 4, 8, 10, 16, 20]
     """
-    sizes = {2**i for i in range(12) if 2**i < d} | ({k} if k is not None and k < d else set())
-    sizes |= {d - 1} if 1 < d <= 64 else set()
+    sizes = {2**i for i in range(12) if 2**i < d} | {max(1, 2 * d // 3)}
+    sizes |= {k} if k is not None and k < d else set()
     ordered = sorted(sizes) or [1]
     while len(ordered) > 7:
         gaps = [
@@ -91,7 +91,7 @@ def sweep(X: Any, n_components: Sequence[int] | None = None, **parameters: Any) 
     X : array, CSR matrix or data frame of shape (n, d)
         Rows; at most 20,000 of them, chosen at random, are used.
     n_components : sequence of int or None
-        Code sizes; None: powers of two up to the number of columns.
+        Code sizes; None: powers of two, and two thirds of the columns.
     **parameters
         Parameters of ``Autoencoder``.
 

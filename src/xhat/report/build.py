@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +35,18 @@ def make_report(
     *,
     image_shape: tuple[int, int] | None = None,
     sweep: Sweep | bool | str = "auto",
-    name: str | None = None,
+    title: str | None = None,
+    names: Sequence[str] | None = None,
     command: str | None = None,
     limits: Limits | None = None,
 ) -> Report:
     """Return the report of a fitted estimator on rows X; ``Autoencoder.report`` documents it."""
     limits = limits or Limits()
-    facts = gather(ae, X, limits)
+    facts = gather(ae, X, limits, names)
     shape = images.check_shape(image_shape, len(facts.schema.columns))
-    name = name or f"{type(X).__name__} of {facts.n:,} rows"
-    curve = _sweep(sweep, facts, X, name)
-    header = _header(facts, name, command, shape)
+    title = title or f"{type(X).__name__} of {facts.n:,} rows"
+    curve = _sweep(sweep, facts, X, f"xhat sweep {title}" if command else None)
+    header = _header(facts, title, command, shape)
     asked, cut_to_size = limits, False
     while True:
         content = assemble(facts, limits, shape, curve, header)
@@ -82,7 +84,7 @@ def assemble(
         "sweep": sweep,
         "plane": codes.plane(facts, limits, shown, cuts),
         "scores": sections.scores(facts),
-        "strangest": sections.strangest(facts, limits, shown, cuts),
+        "strangest": sections.strangest(facts, limits, shown),
         "columns": sections.columns(facts, shown),
         "originals": sections.originals(facts, limits, shown),
         "units": codes.units(facts, limits, shown),
@@ -95,14 +97,14 @@ def assemble(
 
 
 def _header(
-    facts: Facts, name: str, command: str | None, shape: tuple[int, int] | None
+    facts: Facts, title: str, command: str | None, shape: tuple[int, int] | None
 ) -> dict[str, Any]:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")  # for pages that are equal to the byte
     now = dt.datetime.fromtimestamp(int(epoch), dt.UTC) if epoch else dt.datetime.now(dt.UTC)
     image = f"image_shape={shape}" if shape else ""
     kinds = [type(column.kind).__name__.lower() for column in facts.schema.columns]
     return {
-        "name": short(name),
+        "name": short(title),
         "rows": facts.n,
         "columns": len(facts.schema.columns),
         "kinds": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
@@ -117,7 +119,7 @@ def _header(
     }
 
 
-def _sweep(sweep: Any, facts: Facts, X: Any, name: str) -> dict[str, Any]:
+def _sweep(sweep: Any, facts: Facts, X: Any, shell: str | None) -> dict[str, Any]:
     """Return the curve over code sizes, or why there is none and how to get it."""
     from xhat.sweep import MAX_ROWS, Sweep, code_sizes, sweep_rows  # noqa: PLC0415
 
@@ -132,7 +134,7 @@ def _sweep(sweep: Any, facts: Facts, X: Any, name: str) -> dict[str, Any]:
     return {
         "left_out": reason,
         "command": "ae.report(X, sweep=True)",
-        "shell": f"xhat sweep {short(name)}",
+        "shell": shell,
     }
 
 

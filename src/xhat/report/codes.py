@@ -33,8 +33,7 @@ def plane(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> dict[str
     """Return the sampled rows: codes, two principal directions of them, scores and columns."""
     k = min(facts.k, limits.units)
     cuts.note("units are shown", k, facts.k, "units")
-    most = POINT_BYTES // (4 * (k + len(shown) + 4))
-    count = min(limits.points, most, len(facts.rows))
+    count = min(limits.points or POINT_BYTES // (4 * (k + len(shown) + 4)), len(facts.rows))
     rng = np.random.default_rng(0)
     pick = np.sort(rng.choice(len(facts.rows), count, replace=False))
     cuts.note("rows are drawn in the code plane (a random sample)", count, facts.n, "points")
@@ -176,9 +175,7 @@ def _layers(facts: Facts, encoded: Integers, size: int) -> dict[str, Any]:
     return found
 
 
-def _curves(
-    facts: Facts, shown: Integers, low: Floats, high: Floats, cuts: Cuts
-) -> dict[str, Any]:
+def _curves(facts: Facts, shown: Integers, low: Floats, high: Floats, cuts: Cuts) -> dict[str, Any]:
     """Return the reconstruction along each unit, the others at their medians."""
     count = min(facts.k, CURVE_UNITS)
     cuts.note("units have a curve", count, facts.k, "weights")

@@ -6,6 +6,7 @@ score) and sums; the sample is drawn with a fixed seed, so that the same table g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,16 @@ import numpy.typing as npt
 from xhat.data.batches import TILE, dense
 from xhat.data.columns import Schema
 from xhat.data.storage import Store
+from xhat.errors import ParameterError
 from xhat.model import Model
 from xhat.report.limits import Limits
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
+
+
+#: Rows of the sample, unless a number is given.
+MOST_POINTS = 5_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Facts:
 
     ae: Any
     model: Model
+    names: list[str]
     stores: list[Store]
     n: int
     walk: Walk
@@ -64,7 +71,7 @@ class Facts:
         return self.model.decode(self.model.codes(rows))
 
 
-def gather(ae: Any, X: Any, limits: Limits) -> Facts:
+def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) -> Facts:
     """Read what a report needs from a fitted estimator and rows that suit it."""
     matrix = ae._read(X)  # noqa: SLF001
     model: Model = ae._fit.model  # noqa: SLF001
@@ -72,13 +79,14 @@ def gather(ae: Any, X: Any, limits: Limits) -> Facts:
     n = int(matrix.shape[0])
     walk = _walk(model, matrix, storage.widen)
     rng = np.random.default_rng(0)
-    sample = np.sort(rng.choice(n, min(n, limits.points), replace=False))
+    sample = np.sort(rng.choice(n, min(n, limits.points or MOST_POINTS), replace=False))
     rows = dense(matrix[sample])
     strangest = _strangest(walk.scores, limits.strangest)
     strange = dense(matrix[strangest])
     return Facts(
         ae=ae,
         model=model,
+        names=_names(model.schema.names, names),
         stores=[storage.stores[j] for j in storage.used],
         n=n,
         walk=walk,
@@ -90,6 +98,14 @@ def gather(ae: Any, X: Any, limits: Limits) -> Facts:
         strange_expected=_expected(model, strange),
         strange_nats=model.nats(strange),
     )
+
+
+def _names(own: list[str], given: Sequence[str] | None) -> list[str]:
+    if given is None:
+        return own
+    if len(given) != len(own):
+        raise ParameterError(f"names: {len(given)} names were given for {len(own)} columns")
+    return [str(name) for name in given]
 
 
 def _walk(model: Model, matrix: Any, widen: Any) -> Walk:

@@ -16,8 +16,8 @@ class Limits:
     ----------
     max_size : int
         Bytes of the whole page.
-    points : int
-        Rows drawn in the code plane.
+    points : int or None
+        Rows drawn in the code plane; None: up to 5,000, fewer where there are many columns.
     columns : int
         Columns shown in detail.
     strangest : int
@@ -35,7 +35,7 @@ class Limits:
     """
 
     max_size: int = 1_000_000
-    points: int = 5_000
+    points: int | None = None
     columns: int = 50
     strangest: int = 200
     weights: int = 200_000
@@ -48,7 +48,7 @@ class Limits:
         """Return limits for a page of roughly three quarters the size."""
         return replace(
             self,
-            points=max(50, int(self.points * 0.6)),
+            points=max(50, int((self.points or 2_000) * 0.6)),
             columns=max(5, int(self.columns * 0.8)),
             strangest=max(10, int(self.strangest * 0.7)),
             weights=int(self.weights * 0.7),

@@ -20,6 +20,8 @@ from xhat.files import atomic
 from xhat.report.markdown import markdown
 from xhat.report.packing import script_json
 
+Content = dict[str, Any]
+
 SCRIPTS = ("base", "charts", "tables", "images", "overview", "plane", "rows", "units", "walk")
 
 
@@ -29,7 +31,7 @@ def asset(name: str) -> str:
     return files("xhat.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def render(content: dict[str, Any]) -> bytes:
+def render(content: Content) -> bytes:
     """Return the page: markup, style, contents and script in one file, nothing to load."""
     script = "\n".join(asset(f"{name}.js") for name in SCRIPTS)
     page = Template(asset("report.html")).substitute(
@@ -41,10 +43,8 @@ def render(content: dict[str, Any]) -> bytes:
     return page.encode("utf-8")
 
 
-class Report:
-    """A fitted model on some rows, to look at, to send, or to test.
-
-    Shown by itself in notebooks. ``write_html`` returns what was written and what was cut.
+class Page:
+    """A self-contained page and the values it shows.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Report:
         The page.
     """
 
-    def __init__(self, content: dict[str, Any], page: bytes) -> None:
+    def __init__(self, content: Content, page: bytes) -> None:
         self._content = content
         self._page = page
 
@@ -63,10 +63,10 @@ class Report:
         return self._page.decode("utf-8")
 
     def write_html(self, path: str | os.PathLike[str]) -> str:
-        """Write the page; return one line per thing to know: its size, and what was cut."""
+        """Write the page; return what there is to know of it: its size, and what was cut."""
         with atomic(path) as file:
             file.write(self._page)
-        return "\n".join([f"report {os.fspath(path)}: {self.size_text}", *self.cuts])
+        return "\n".join([f"{os.fspath(path)}: {self.size_text}", *self.cuts])
 
     @property
     def size(self) -> int:
@@ -81,7 +81,8 @@ class Report:
     @property
     def cuts(self) -> list[str]:
         """What is not in the page, and the argument that brings it in."""
-        return [f"cut: {cut['what']}; {cut['how']} shows all" for cut in self._content["cuts"]]
+        found = self._content.get("cuts", [])
+        return [f"cut: {cut['what']}; more with {cut['how']}" for cut in found]
 
     def open(self) -> None:
         """Show the page in the browser, from a temporary file."""
@@ -90,13 +91,22 @@ class Report:
         path.write_bytes(self._page)
         webbrowser.open(path.as_uri())
 
-    def dict(self) -> dict[str, Any]:
-        """Return everything the page shows as plain values; arrays are packed in base64."""
-        return dict(self._content)
-
     def json(self) -> str:
-        """Return everything the page shows as JSON."""
+        """Return everything the page shows as JSON; arrays are packed in base64."""
         return json.dumps(self._content, allow_nan=False)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        # A frame of its own: neither page's style reaches the other. Notebooks start light.
+        page = html.escape(self.html().replace('data-theme="auto"', 'data-theme="light"', 1))
+        frame = (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="xhat" '
+            'style="width:100%;height:720px;border:1px solid #8888;border-radius:6px"></iframe>'
+        )
+        return {"text/html": frame, "text/plain": repr(self)}
+
+
+class Report(Page):
+    """A fitted model on some rows, to look at, to send, or to test; notebooks show it."""
 
     def markdown(self) -> str:
         """Return the numbers as Markdown, for an issue or a pull request."""
@@ -106,11 +116,6 @@ class Report:
         header, verdict = self._content["header"], self._content["verdict"]
         return f"Report({header['name']!r}, {self.size_text}): {verdict['sentence']}"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        # A frame of its own: neither page's style reaches the other. Notebooks start light.
-        page = html.escape(self.html().replace('data-theme="auto"', 'data-theme="light"', 1))
-        frame = (
-            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="xhat report" '
-            'style="width:100%;height:720px;border:1px solid #8888;border-radius:6px"></iframe>'
-        )
-        return {"text/html": frame, "text/markdown": self.markdown(), "text/plain": repr(self)}
+    def dict(self) -> Content:
+        """Return everything the page shows as plain values; arrays are packed in base64."""
+        return self._content.copy()

@@ -43,7 +43,7 @@ def columns(facts: Facts, shown: Integers) -> list[dict[str, Any]]:
         found.append(
             {
                 "index": int(j),
-                "name": short(column.name),
+                "name": short(facts.names[j]),
                 "kind": type(column.kind).__name__.lower(),
                 "form": store.form,
                 "levels": levels,
@@ -151,10 +151,9 @@ def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -
     }
 
 
-def strangest(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> list[dict[str, Any]]:
+def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, Any]]:
     """Return the strangest rows with the columns that made them so, observed beside expected."""
     count = min(limits.strangest, len(facts.strangest))
-    cuts.note("strangest rows are listed", count, facts.n, "strangest")
     place = {int(j): i for i, j in enumerate(shown)}
     found = []
     for i in range(count):

@@ -70,7 +70,7 @@ function lineChart(parent, { series, xName, yName, xTicks, xLog, marks = [], lab
     for (const mark of marks) {
       const x = plot.X(mark.x), end = x > (plot.left + plot.right) / 2;
       plot.root.append(svg("line", { x1: x, x2: x, y1: plot.top, y2: plot.bottom, class: "s-mark", "stroke-dasharray": "3 3", "stroke-width": 1.5 }),
-        svg("text", { x: x + (end ? -6 : 6), y: plot.top + 12, class: "f-mark", "text-anchor": end ? "end" : "start" }, mark.text));
+        svg("text", { x: x + (end ? -6 : 6), y: plot.top + 12, class: "f-mark halo", "text-anchor": end ? "end" : "start" }, mark.text));
     }
     for (const s of series) {
       const path = s.points.filter((p) => !yLog || p[1] > 0).map((p) => `${plot.X(p[0]).toFixed(1)},${plot.Y(p[1]).toFixed(1)}`).join(" ");

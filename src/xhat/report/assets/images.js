@@ -1,8 +1,10 @@
 // Rows that are pictures, on small canvases.
 const I = R.images;
 const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115], [138, 134, 120], [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56]];
+const isDark = () => colour("card") !== "#ffffff";
 function cividis(t) {
-  const u = Math.max(0, Math.min(1, t)) * (CIVIDIS.length - 1), i = Math.min(CIVIDIS.length - 2, Math.floor(u)), f = u - i;
+  const from = isDark() ? 0.22 : 0; // its darkest blues vanish on a dark page
+  const u = (from + (1 - from) * Math.max(0, Math.min(1, t))) * (CIVIDIS.length - 1), i = Math.min(CIVIDIS.length - 2, Math.floor(u)), f = u - i;
   return CIVIDIS[i].map((v, c) => Math.round(v + f * (CIVIDIS[i + 1][c] - v)));
 }
 /** Orange below zero, white at zero, blue above: told apart by colour-blind readers too. */

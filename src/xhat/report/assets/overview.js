@@ -3,7 +3,7 @@
   const h = R.header, root = document.documentElement;
   const kinds = Object.entries(h.kinds).map(([kind, n]) => `${n} ${kind}`).join(", ");
   const fact = (name, value) => el("li", {}, name + " ", el("b", {}, value));
-  document.getElementById("top").append(
+  fill(document.getElementById("top"), {}, [
     el("div", { class: "brand" }, el("h1", {}, h.name),
       el("button", { type: "button", id: "theme", title: "Switch between light and dark", onclick: () => {
         const dark = root.dataset.theme === "dark" || (root.dataset.theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
@@ -13,7 +13,7 @@
       fact("rows", count(h.rows)), fact("columns", `${count(h.columns)} (${kinds})`), fact("units of the code", h.units),
       fact("hidden layers", h.hidden.length ? h.hidden.join(", ") : "none"), fact("seed", h.seed), fact("xhat", h.version), fact("made", h.made)),
     h.left_out.length ? el("p", { class: "how" }, "Left out: " + h.left_out.join(", ")) : null,
-    el("details", {}, el("summary", {}, "The command that makes this page"), el("pre", { id: "command" }, h.command)));
+    el("details", {}, el("summary", {}, "The command that makes this page"), el("pre", { id: "command" }, h.command))]);
 }
 {
   const v = R.verdict, node = section("verdict", "Verdict");
@@ -21,9 +21,9 @@
   node.append(el("p", { class: "verdict" }, v.sentence),
     el("div", { class: "stats" }, stat("loss of the mean", v.mean, "mean"), stat(`loss of PCA, ${v.n_components} units`, v.pca, "pca"),
       stat(`loss of xhat, ${v.n_components} units`, v.xhat, "xhat"), stat("xhat / PCA", v.ratio, "ratio")),
-    el("p", { class: "how" }, `How to read it: a loss is the ${v.unit}, summed over the columns of a row; lower is better, and 1 as ratio means that PCA is as good.`));
-  if (R.cuts.length) node.append(el("details", { class: "note" }, el("summary", {}, `${R.cuts.length} limits keep this page small`),
-    el("ul", {}, R.cuts.map((c) => el("li", {}, c.what + "; ", el("code", {}, c.how), " shows all")))));
+    el("p", { class: "how" }, `How to read it: lower is better, and a ratio of 1 means that PCA is as good. Loss per row, summed over its columns: ${v.unit}.`));
+  if (R.cuts.length) node.append(el("details", { class: "note" }, el("summary", {}, R.cuts.length === 1 ? "One limit keeps this page small" : `${R.cuts.length} limits keep this page small`),
+    el("ul", {}, R.cuts.map((c) => el("li", {}, c.what + "; more with ", el("code", {}, c.how))))));
 }
 {
   const l = R.losses, node = section("loss", "Loss curves",
@@ -46,5 +46,5 @@
       xTicks: s.k, xLog: s.k.length > 3, unit: "units", label: "Held-out loss of xhat and PCA over code sizes.", marks: [{ x: s.recommended, text: `suggested: ${s.recommended}` }] });
     node.append(el("p", { id: "suggestion" }, "Suggested: " + s.reason), el("p", { class: "how" }, `Losses ${s.rows}; loss: ${s.unit}.`),
       numbers("Held-out loss by code size", ["units", "xhat", "PCA"], s.k.map((k, i) => [k, s.xhat[i], s.pca[i]])));
-  } else node.append(el("p", { class: "note" }, `Left out (${s.left_out}). To compute it on at most 20,000 rows:`), el("pre", {}, s.shell + "\n" + s.command));
+  } else node.append(el("p", { class: "note" }, `Left out (${s.left_out}). To compute it on at most 20,000 rows:`), el("pre", {}, [s.shell, s.command].filter(Boolean).join("\n")));
 }

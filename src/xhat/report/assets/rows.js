@@ -11,7 +11,7 @@ function pairRow(column, observed, expected, extra) {
     track.append(svg("line", { x1: x(expected), x2: x(expected), y1: 4, y2: 14, class: "s-xhat", "stroke-width": 3, "stroke-dasharray": "2 2", "vector-effect": "non-scaling-stroke" }));
   }
   const text = `${cell(column, observed)} / ${cell(column, expected, true)}`;
-  return el("div", { class: "row" }, el("span", { class: "name", title: column.name }, column.name), extra || track,
+  return el("div", { class: level && !extra ? "row words" : "row" }, el("span", { class: "name", title: column.name }, column.name), extra || (level ? null : track),
     el("span", { class: "val", title: text, dataset: { observed: observed ?? "", expected } }, text));
 }
 const pairLegend = () => el("div", { class: "legend" },
@@ -37,7 +37,7 @@ const pairLegend = () => el("div", { class: "legend" },
     if (t.value >= plot.X.low && t.value <= plot.X.high) {
       const x = plot.X(t.value), end = x > (plot.left + plot.right) / 2;
       plot.root.append(svg("line", { x1: x, x2: x, y1: plot.top, y2: plot.bottom, class: "s-mark", "stroke-dasharray": "5 3", "stroke-width": 2 }),
-        svg("text", { x: x + (end ? -6 : 6), y: plot.top + 12, "text-anchor": end ? "end" : "start", class: "f-mark" }, `threshold ${fmt(t.value)}`));
+        svg("text", { x: x + (end ? -6 : 6), y: plot.top + 12, "text-anchor": end ? "end" : "start", class: "f-mark halo" }, `threshold ${fmt(t.value)}`));
     }
     said.textContent = `Threshold ${fmt(t.value, 5)} nats (${percent(t.rate)} ${t.what}): ${count(t.flagged)} of ${count(S.rows)} rows lie above it (${percent(t.flagged / S.rows, 2)}).`;
     said.dataset.value = t.value; said.dataset.flagged = t.flagged;
@@ -86,7 +86,7 @@ const pairLegend = () => el("div", { class: "legend" },
       const right = all.filter(([x, y]) => x === y).length;
       return el("span", {}, `${right} of ${all.length} right`);
     }
-    root.append(svg("line", { x1: 4, y1: 44, x2: 44, y2: 4, class: "axis" }), all.map(([x, y]) => svg("circle", { cx: at(x), cy: 48 - at(y), r: 1.6, class: "f-xhat" })));
+    fill(root, {}, [svg("line", { x1: 4, y1: 44, x2: 44, y2: 4, class: "axis" }), all.map(([x, y]) => svg("circle", { cx: at(x), cy: 48 - at(y), r: 1.6, class: "f-xhat" }))]);
     return root;
   };
   node.append(sortable({ id: "column-table", caption: `${R.columns.length} of ${count(R.header.columns)} columns; loss: ${R.verdict.unit}.`, rows: R.columns, columns: [

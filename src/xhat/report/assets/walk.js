@@ -82,7 +82,7 @@
   const from = [["-1", "the middle of all codes"], ...R.originals.rows.map((row, i) => [String(i), "row " + row])];
   if (W.mode === "weights") node.append(el("div", { class: "controls" }, fill(select("Start from", from, "-1", (v) => start(+v < 0 ? W.middle : R.originals.codes[+v])), { id: "walk-start" }, []),
     el("button", { type: "button", onclick: () => start([...W.middle]) }, "Back to the middle")));
-  node.append(el("div", { class: "split" }, el("div", {}, sliders), el("div", { "aria-live": "off" }, I ? image : null, lines)),
+  node.append(el("div", { class: "split" }, el("div", { class: "stay" }, sliders), el("div", { "aria-live": "off" }, I ? image : null, lines)),
     el("p", { class: "how" }, W.mode === "weights" ? `The decoder's ${count(W.size)} weights are in this page (${W.single ? "single precision" : "half precision: about three digits"}).`
       : "The decoder is too large for this page: curves computed beforehand, one unit at a time, the others at their medians."));
   sync();
@@ -91,7 +91,7 @@
 {
   const S = R.settings, node = section("settings", "Settings", "What was asked for, what every \"auto\" became and why, and where it ran.");
   const list = (title, values, id) => el("div", {}, el("h3", {}, title), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title },
-    el("table", { id }, el("caption", {}, title), el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "name"), el("th", { scope: "col" }, "value"))),
+    el("table", { id }, el("caption", { class: "unseen" }, title), el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "name"), el("th", { scope: "col" }, "value"))),
       el("tbody", {}, Object.entries(values).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value)))))));
   node.append(el("div", { class: "grid" }, list("Parameters", S.parameters, "parameters"), list("What \"auto\" became", S.choices, "choices"), list("Environment", S.environment, "environment")));
 }

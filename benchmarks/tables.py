@@ -165,7 +165,7 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
     rng = np.random.default_rng(seed)
     hidden = (rng.random(frame.shape) < 0.2) & frame.notna().to_numpy()
     numeric = [c for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
-    holes = frame.astype({c: float for c in numeric}).mask(hidden)
+    holes = frame.astype(dict.fromkeys(numeric, float)).mask(hidden)
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -191,7 +191,7 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
 
 
 def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
-    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax on the way out)."""
+    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax at the end)."""
     levels = [c for c in holes if c not in numeric]
     filled = holes.copy()
     if method == "mean/mode":

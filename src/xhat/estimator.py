@@ -237,7 +237,8 @@ class Autoencoder(
             validation = self._source(self._read(X_val))
         rng = self._generator()
         progress = Progress(self.verbose)
-        self._fit = fitting.fit(request, source, validation, rng, progress)
+        with progress:
+            self._fit = fitting.fit(request, source, validation, rng, progress)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:

@@ -24,6 +24,7 @@ from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
+from xhat.progress import Progress
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import Source, Split, Subset, split_rows, split_validation
 from xhat.start import start
@@ -191,6 +192,8 @@ def _train(
         epochs,
         lambda j: ready.schema.columns[ready.schema.group[j]].name,
     )
+    if isinstance(on_epoch, Progress):
+        on_epoch.begin(epochs, ready.rows.n)
     if isinstance(request.optimizer, LBFGS):
         return train_lbfgs(plan, LoopState(theta, None, rng, monitor), on_epoch)
     state = LoopState(theta, request.optimizer.init(net, theta), rng, monitor)

@@ -20,7 +20,7 @@ from xhat.report.page import Page, asset
 
 SCRIPTS = ("base", "charts", "tables", "images", "lesson-model", "lesson-pca", "lesson", "network")
 #: Rows of the page: enough for ten kinds of digits, few enough for a step in milliseconds.
-ROWS, UNITS, EPOCHS, TRACED = 300, 8, 150, 0
+ROWS, UNITS, STEPS, TRACED = 300, 8, 300, 0
 HEADS: dict[str, Heads] = {
     "logistic": "binary",
     "logistic-squared": Real(None, "logistic"),
@@ -43,7 +43,12 @@ def models() -> dict[str, Any]:
     X = digits()
     return {
         name: Autoencoder.textbook(
-            UNITS, heads=heads, max_iter=EPOCHS, validation_fraction=0, random_state=0
+            UNITS,
+            heads=heads,
+            optimizer="lbfgs",
+            max_iter=STEPS,
+            validation_fraction=0,
+            random_state=0,
         ).fit(X)
         for name, heads in HEADS.items()
     }

@@ -55,7 +55,7 @@ control.append(el("div", { class: "controls" },
   el("div", { class: "controls" }, el("button", { type: "button", id: "random", onclick: () => { state.seed += 1; again(false); } }, "Random weights"),
     el("button", { type: "button", id: "fitted", onclick: () => again(true) }, "Weights fitted by xhat (k = 8)"),
     el("button", { type: "button", id: "step", onclick: () => { stop(); steps(1); } }, "One step"), el("button", { type: "button", id: "steps", onclick: () => { stop(); steps(50); } }, "50 steps"), play),
-  said, note, curve, el("p", { class: "how" }, "How to read it: the blue line is the model's squared error as it learns, the orange dashed line PCA's with as many units, the grey dotted line that of the mean. With one layer each way nothing gets below PCA on squared error; a deeper decoder can."));
+  said, note, curve, el("p", { class: "how" }, "How to read it: the blue line is the model's squared error as it learns, the orange dashed line PCA's with as many units, the grey dotted line that of the mean. With a linear output straight after the code nothing gets below PCA (Bourlard and Kamp, 1988); a deeper decoder can."));
 updates.push(() => {
   const s2 = state.size ** 2, stat = (name, value, key) => el("div", { class: "stat" }, el("b", { dataset: { value, key } }, fmt(value, 5)), el("span", {}, name));
   said.replaceChildren(stat("steps", state.step, "step"), stat("loss per row", state.loss, "loss"), stat("squared error per row", state.error, "error"),

@@ -50,7 +50,7 @@ const network = section("network", "The network", "How to read it: lines are wei
 {
   const node = section("trace", "One row: the two chains", "How to read it: from top to bottom the row runs forward to its loss, then the chain rule walks back; the last lines are the gradients a step uses. Numbers in brackets are the equations of docs/maths.md.");
   const body = el("tbody", { id: "trace-rows" }), check = el("p", { id: "check", role: "status" });
-  node.append(el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Every quantity of the row" }, el("table", {}, el("caption", {}, "For the chosen row, unit l and pixel j."), el("thead", {}, el("tr", {}, ["quantity", "formula", "value", "all of it"].map((h, i) => el("th", { scope: "col", class: i === 2 ? "n" : null }, h)))), body)), check);
+  node.append(el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Every quantity of the row" }, el("table", {}, el("caption", {}, "For the chosen row, unit l and pixel j."), el("thead", {}, el("tr", {}, ["quantity", "formula", "value", "all of it"].map((h, i) => el("th", { scope: "col", class: i === 2 ? "n" : null }, h)))), body)), check);
   const lossAt = (name, i, step) => { const old = state.p[name][i]; state.p[name][i] = old + step; const t = forward(state.p, rows[state.row], state.k, G(), HEAD()); state.p[name][i] = old; return t.loss; };
   updates.push(() => {
     const k = state.k, j = state.pixel, l = state.unit, q = traceRow(state.p, rows[state.row], k, G(), HEAD()), cross = HEAD().cross;

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 from xhat.cli_job import Job
 from xhat.cli_tools import Flags, Words, about, check_output, read

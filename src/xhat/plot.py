@@ -1,8 +1,7 @@
 """The views of the report as matplotlib pictures: ``plot.loss(ae)``, ``plot.sweep(curve)``, ...
 
 Knows: fitted estimators, matplotlib (extra ``plot``, imported at the first picture). Must not
-know: pages. Every function draws on ``ax`` (or a new one) and returns it; for ``reconstruction``
-with images and ``units`` it is an array of Axes.
+know: pages. Every function draws on ``ax`` (or a new one) and returns it.
 """
 
 from __future__ import annotations
@@ -34,16 +33,6 @@ def _pyplot() -> Any:
     return plt
 
 
-def _grid(count: int, across: int, size: float) -> npt.NDArray[Any]:
-    down = -(-count // across)
-    _, axes = _pyplot().subplots(
-        down, across, figsize=(across * size, down * size), squeeze=False, layout="constrained"
-    )
-    for ax in axes.ravel():
-        ax.axis("off")
-    return np.asarray(axes)
-
-
 def _names(ae: Any) -> list[str]:
     return [str(name) for name in ae._fit.model.schema.names]  # noqa: SLF001
 
@@ -64,7 +53,7 @@ def loss(ae: Any, ax: Any = None) -> Any:
 
 
 def sweep(curve: Sweep, ax: Any = None) -> Any:
-    """Draw held-out loss against code size, xhat beside PCA; ``curve`` is what ``sweep`` returns."""
+    """Draw held-out loss against code size, xhat beside PCA; ``curve`` comes from ``sweep``."""
     ax = _axes(ax)
     ax.plot(curve.k, curve.xhat, "o-", color=BLUE, label="xhat")
     ax.plot(curve.k, curve.pca, "s--", color=ORANGE, label="PCA")
@@ -138,7 +127,7 @@ def reconstruction(
     row : int
         The (first) row to draw.
     image_shape : (height, width) or None
-        Draw images: originals above, reconstructions below; returns an array of Axes.
+        Draw images: originals above, reconstructions below.
     count : int
         Images to draw.
     ax : Axes or None
@@ -148,7 +137,7 @@ def reconstruction(
     rows = np.asarray(matrix[row : row + (count if image_shape else 1)], dtype=np.float64)
     expected = model.decode(model.codes(rows))
     if image_shape is not None:
-        return _images(rows, expected, image_shape)
+        return _images(rows, expected, image_shape, ax)
     ax = _axes(ax, (6.0, 0.28 * rows.shape[1] + 1))
     schema = model.schema
     center = np.array([c.center if c.width == 1 else 0.0 for c in schema.columns])
@@ -165,47 +154,60 @@ def reconstruction(
     return ax
 
 
-def _images(rows: Any, expected: Any, shape: tuple[int, int]) -> npt.NDArray[Any]:
+def _mosaic(images: npt.NDArray[Any], across: int) -> npt.NDArray[np.float64]:
+    """Return images (n, height, width) side by side, with a pixel of nothing between them."""
+    n, height, width = images.shape
+    down = -(-n // across)
+    sheet = np.full((down * (height + 1) - 1, across * (width + 1) - 1), np.nan)
+    for i, image in enumerate(images):
+        top, left = (i // across) * (height + 1), (i % across) * (width + 1)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _shaped(rows: Any, shape: tuple[int, int]) -> npt.NDArray[Any]:
     if shape[0] * shape[1] != rows.shape[1]:
         raise ParameterError(f"image_shape={shape} does not hold {rows.shape[1]} pixels")
-    axes = _grid(2 * len(rows), len(rows), 0.9)
-    low, high = np.nanmin(rows), np.nanmax(rows)
-    for line, values in zip(axes, (rows, expected), strict=True):
-        for ax, value in zip(line, values, strict=True):
-            ax.imshow(value.reshape(shape), cmap="gray", vmin=low, vmax=high)
-    axes[0, 0].set_title("original", loc="left", fontsize=8)
-    axes[1, 0].set_title("reconstruction", loc="left", fontsize=8)
-    return axes
+    return np.asarray(rows).reshape(len(rows), *shape)
 
 
-def units(
-    ae: Any, *, image_shape: tuple[int, int] | None = None, top: int = 12
-) -> npt.NDArray[Any]:
+def _images(rows: Any, expected: Any, shape: tuple[int, int], ax: Any) -> Any:
+    ax = _axes(ax, (0.9 * len(rows), 2.2))
+    sheet = _mosaic(_shaped(np.vstack([rows, expected]), shape), len(rows))
+    ax.imshow(sheet, cmap="gray", vmin=np.nanmin(rows), vmax=np.nanmax(rows))
+    half = shape[0] / 2
+    ax.set_yticks([half, shape[0] + 1 + half], ["original", "reconstruction"])
+    ax.set(xticks=[], xlabel="rows")
+    return ax
+
+
+def units(ae: Any, *, image_shape: tuple[int, int] | None = None, ax: Any = None) -> Any:
     """Draw what each unit does to the columns: W* of a one-layer model, else one step's change.
 
     Parameters
     ----------
     ae : Autoencoder
     image_shape : (height, width) or None
-        Draw each unit as an image.
-    top : int
-        Columns drawn per unit, those with the largest weights.
+        Draw each unit as an image; None: units by columns as a heat map.
+    ax : Axes or None
     """
     weights = _unit_weights(ae)
-    axes = _grid(len(weights), min(4, len(weights)), 1.2 if image_shape else 2.6)
-    for u, (ax, w) in enumerate(zip(axes.ravel(), weights, strict=False)):
-        ax.set_title(f"code{u}", fontsize=9)
-        most = float(np.abs(w).max()) or 1.0
-        if image_shape is not None:
-            ax.imshow(w.reshape(image_shape), cmap="PuOr", vmin=-most, vmax=most)
-            continue
-        ax.axis("on")
-        order = np.argsort(-np.abs(w))[:top][::-1]
-        ax.barh(np.arange(len(order)), w[order], color=np.where(w[order] > 0, BLUE, ORANGE))
-        names = _names(ae)
-        ax.set_yticks(np.arange(len(order)), [names[j][:18] for j in order], fontsize=6)
-        ax.set_xlabel("weight", fontsize=7)
-    return axes
+    most = float(np.abs(weights).max()) or 1.0
+    if image_shape is not None:
+        across = min(8, len(weights))
+        sheet = _mosaic(_shaped(weights, image_shape), across)
+        ax = _axes(ax, (across, -(-len(weights) // across) + 0.5))
+        drawn = ax.imshow(sheet, cmap="PuOr", vmin=-most, vmax=most)
+        ax.set(xticks=[], yticks=[], xlabel=f"units code0 to code{len(weights) - 1}, row by row")
+    else:
+        ax = _axes(ax, (0.2 * weights.shape[1] + 2, 0.24 * len(weights) + 1.6))
+        drawn = ax.imshow(weights, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+        names = [name[:24] for name in _names(ae)]
+        ax.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=7)
+        ax.set_yticks(np.arange(len(weights)), [f"code{u}" for u in range(len(weights))])
+        ax.set(xlabel="column", ylabel="unit")
+    ax.figure.colorbar(drawn, ax=ax, label="weight")
+    return ax
 
 
 def _unit_weights(ae: Any) -> npt.NDArray[np.float64]:
@@ -216,5 +218,4 @@ def _unit_weights(ae: Any) -> npt.NDArray[np.float64]:
     if model.schema.d != len(model.schema.columns):
         raise ParameterError("units of a table with categories: see ae.report(X), section Units")
     step = np.eye(model.net.k)
-    change: npt.NDArray[np.float64] = model.decode(step) - model.decode(-step)
-    return change / model.schema.spread
+    return np.asarray((model.decode(step) - model.decode(-step)) / model.schema.spread)

@@ -16,8 +16,7 @@ def markdown(content: dict[str, Any]) -> str:
     lines = [
         f"# xhat report: {_safe(header['name'])}",
         "",
-        f"{header['rows']:,} rows, {header['columns']} columns, {header['units']} units, "
-        f"seed {header['seed']}, xhat {header['version']}, {header['made']}",
+        f"{header['rows']:,} rows, {header['columns']} columns, {_made(header)}",
         "",
         f"**{verdict['sentence']}**",
         "",
@@ -35,8 +34,11 @@ def markdown(content: dict[str, Any]) -> str:
     lines += _table(
         ["column", "kind", "missing", "loss", "share"],
         [
-            [_safe(c["name"]), c["kind"], f"{c['missing']:.1%}", f"{c['loss']:.4g}"]
-            + [f"{c['share']:.1%}"]
+            [
+                _safe(c["name"]),
+                c["kind"],
+                *(f"{c['missing']:.1%} {c['loss']:.4g} {c['share']:.1%}").split(),
+            ]
             for c in sorted(content["columns"], key=lambda c: -c["loss"])
         ],
     )
@@ -49,6 +51,11 @@ def markdown(content: dict[str, Any]) -> str:
         ],
     )
     return "\n".join(lines)
+
+
+def _made(header: dict[str, Any]) -> str:
+    seed = f"seed {header['seed']}, xhat {header['version']}, {header['made']}"
+    return f"{header['units']} units, {seed}"
 
 
 def _reasons(row: dict[str, Any], columns: list[dict[str, Any]]) -> str:

@@ -37,9 +37,17 @@ def unpack(packed: dict[str, Any]) -> npt.NDArray[Any]:
 
 
 def short(text: object, limit: int = NAME) -> str:
-    """Return a text of at most ``limit`` characters."""
+    """Return a text of at most ``limit`` characters: its beginning and its end.
+
+    Examples
+    --------
+    >>> short("temperature_of_the_sensor_17", 12)
+    'tempera…r_17'
+    """
     whole = str(text)
-    return whole if len(whole) <= limit else whole[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    tail = limit // 3
+    middle = "\N{HORIZONTAL ELLIPSIS}"
+    return whole if len(whole) <= limit else whole[: limit - tail - 1] + middle + whole[-tail:]
 
 
 def rounded(values: npt.ArrayLike, digits: int = 9) -> Any:

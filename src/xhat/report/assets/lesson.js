@@ -1,7 +1,7 @@
 // The lesson: state, training, the traced row, head and code size, PCA beside it.
 const D = 64, RAW = (() => { const bytes = Uint8Array.from(atob(R.pixels.data), (c) => c.charCodeAt(0)); return Array.from({ length: R.rows }, (_, i) => Float64Array.from(bytes.subarray(i * D, (i + 1) * D), (v) => v / 16)); })();
 const PCA = principal(RAW);
-const state = { head: "logistic", g: "sigmoid", k: R.units, size: 1, row: R.traced, unit: 0, pixel: 27, adam: true, rate: 0.01, step: 0, seed: 1, fitted: true, history: [] };
+const state = { head: "logistic", g: "sigmoid", k: R.units, size: 1, row: R.traced, unit: 0, pixel: 11, adam: true, rate: 0.01, step: 0, seed: 1, fitted: true, history: [] };
 let rows = RAW;
 const G = () => ACTIVATIONS[state.g], HEAD = () => HEADS[state.head];
 function reset(fitted) {

@@ -16,7 +16,18 @@ FLOORS = [
     [{"engines"}, {"data"}],
     [{"train"}],
     [{"auto", "baseline", "model", "settings", "sources", "start", "verdict", "weights"}],
-    [{"fitting", "incremental", "lesson", "persist", "progress", "requests", "validation"}],
+    [
+        {
+            "fitting",
+            "incremental",
+            "lesson",
+            "persist",
+            "progress",
+            "callbacks",
+            "requests",
+            "validation",
+        }
+    ],
     [{"estimator"}],
     [{"sweep"}],
     [{"report"}, {"plot"}],

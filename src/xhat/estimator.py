@@ -16,6 +16,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
+from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from xhat.data.containers import (
     is_lazy,
     numbers_frame,
@@ -45,6 +46,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Autoencoder(
+    CallbackSupportMixin,
     TableInput,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -202,6 +204,7 @@ class Autoencoder(
         }
         return cls(n_components, **{**defaults, **parameters})
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
         """Fit the model to the rows of X.
 
@@ -236,13 +239,14 @@ class Autoencoder(
         if X_val is not None:
             validation = self._source(self._read(X_val))
         rng = self._generator()
-        progress = Progress(self.verbose)
-        with progress:
+        epochs = Epochs(self)
+        with Progress(self.verbose, epochs) as progress:
             self._fit = fitting.fit(request, source, validation, rng, progress)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:
             raise KeyboardInterrupt
+        epochs.close()
         self._warn_if_copying(request)
         return self
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
 from xhat.train.loop import LoopState
@@ -20,10 +21,12 @@ class Progress:
     verbose : int
         0 nothing, 1 a bar on a terminal where rich is installed and elsewhere a line at the epochs
         1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch.
+    also : callable or None
+        Called after every epoch as well.
     """
 
-    def __init__(self, verbose: int) -> None:
-        self.verbose = verbose
+    def __init__(self, verbose: int, also: Callable[[], None] | None = None) -> None:
+        self.verbose, self._also = verbose, also
         self._rows = 0
         self._started = time.perf_counter()
         self._bar: tuple[Any, Any] | None = None
@@ -44,6 +47,8 @@ class Progress:
 
     def __call__(self, state: LoopState) -> None:
         """Report one epoch."""
+        if self._also is not None:
+            self._also()
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, completed=state.epoch, words=self._words(state))

@@ -119,7 +119,7 @@ def test_images(cases, reports):
 
 
 def test_sweep_of_the_report_is_that_of_the_library(cases, reports):
-    ae, X, _ = cases["penguins"]
+    ae, _, _ = cases["penguins"]
     curve = reports["penguins"].dict()["sweep"]
     at = curve["k"].index(3)
     assert curve["xhat"][at] == pytest.approx(ae.compare_pca().xhat)

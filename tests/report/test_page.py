@@ -44,9 +44,11 @@ def test_no_text_overlaps_in_the_charts(visit, reports):
     page = visit(reports["penguins"], width=400)
     overlaps = page.evaluate(
         """() => [...document.querySelectorAll('.plot svg')].flatMap((svg) => {
-          const boxes = [...svg.querySelectorAll('text')].map((t) => [t.textContent, t.getBoundingClientRect()]);
+          const boxes = [...svg.querySelectorAll('text')]
+            .map((t) => [t.textContent, t.getBoundingClientRect()]);
           return boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([b, q]) =>
-            p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2).map(([b]) => [a, b]));
+            p.left < q.right - 1 && q.left < p.right - 1 &&
+            p.top < q.bottom - 2 && q.top < p.bottom - 2).map(([b]) => [a, b]));
         })"""
     )
     assert overlaps == []
@@ -137,7 +139,8 @@ def test_selection_lists_its_rows(visit, cases, reports):
     x1, y1 = box["width"] / 2, box["height"] / 2
     inside = page.evaluate(
         "([x, y]) => window.xhatPlane.place().map((p, i) => [p, i]).filter(([p]) => "
-        "p[0] >= 60 && p[0] <= x && p[1] >= 12 && p[1] <= y).map(([p, i]) => window.xhatPlane.rows[i])",
+        "p[0] >= 60 && p[0] <= x && p[1] >= 12 && p[1] <= y)"
+        ".map(([p, i]) => window.xhatPlane.rows[i])",
         [x1, y1],
     )
     listed = [int(v) for v in values(page, "#selected-rows tbody td:nth-child(1)")]
@@ -170,7 +173,7 @@ def test_sorting(visit, reports):
 
 
 def test_threshold_choice(visit, cases, reports):
-    ae, X, _ = cases["digits"]
+    ae, _, _ = cases["digits"]
     page = visit(reports["digits"])
     for i, threshold in enumerate(reports["digits"].dict()["scores"]["thresholds"]):
         page.select_option("#threshold select", str(i))
@@ -206,7 +209,8 @@ def test_pictures_of_digits(visit, cases, reports):
     page = visit(reports["digits"])
     images = reports["digits"].dict()["images"]
     pixels = page.evaluate(
-        "[...document.querySelectorAll('#image-grid figure')].map(f => f.querySelector('canvas').pixels)"
+        "[...document.querySelectorAll('#image-grid figure')]"
+        ".map(f => f.querySelector('canvas').pixels)"
     )
     np.testing.assert_array_equal(pixels, X[images["rows"]])
     assert page.locator("#unit-cards canvas").count() == 6

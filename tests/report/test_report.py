@@ -50,7 +50,9 @@ def test_wide_and_long_stays_small():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1500, 4)) @ rng.normal(size=(4, 2000)) + rng.normal(size=(1500, 2000))
     table = pd.DataFrame(X, columns=[f"{'x' * 500}{j}" for j in range(2000)])
-    ae = Autoencoder(40, max_iter=1, random_state=0, hidden=(600, 300), linear_path=False).fit(table)
+    ae = Autoencoder(40, max_iter=1, random_state=0, hidden=(600, 300), linear_path=False).fit(
+        table
+    )
     report = ae.report(table, sweep=False)
     assert report.size <= 1_000_000
     assert report.dict()["walk"]["mode"] == "curves"

@@ -120,7 +120,9 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     choices.said["training dtype"] = str(dtype)
     everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
     kinds = resolve_kinds(source.names, request.heads, everything, source.forms)
-    schema = fit_schema(source.names, kinds, source.levels, lambda: source.tiles(split.train))
+    schema = fit_schema(
+        source.names, kinds, source.levels, lambda: source.tiles(split.train), everything
+    )
     source.check(schema, split.train)
     others.check(schema, split.unseen)
     precise = source.rows(schema, split.train, np.float64)
@@ -275,12 +277,13 @@ def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
 
 
 def _reestimate(ready: Prepared, result: Fit) -> None:
-    """PCA and scaling once more, on training and stopping rows together."""
+    """PCA and scaling once more, on all rows: the verdict has been taken."""
     source, model = ready.source, result.model
-    index = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
+    index = source.everything
     kinds = [column.kind for column in ready.schema.columns]
+    all_rows = column_statistics(lambda: source.tiles(index), len(source.names))
     schema = ready.schema.rescaled(
-        fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index))
+        fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
     )
     rows = source.rows(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)

@@ -65,7 +65,7 @@ function lineChart(parent, { series, xName, yName, xTicks, xLog, marks = [], lab
   const draw = (width) => {
     const height = Math.max(230, Math.min(340, width * 0.5));
     plot = frame(host, width, height, {
-      x: { low: xs[0], high: xs.at(-1), log: xLog }, y: { low: yLog ? low * 0.9 : 0, high: yLog ? high * 1.1 : high * 1.05, log: yLog },
+      x: { low: xs[0], high: xs.at(-1), log: xLog }, y: { low: yLog ? low * 0.9 : 0, high: yLog ? high * (high / low) ** 0.12 : high * 1.12, log: yLog },
       xName, yName: yName + (yLog ? " (log scale)" : ""), xTicks, label });
     for (const mark of marks) {
       const x = plot.X(mark.x), end = x > (plot.left + plot.right) / 2;

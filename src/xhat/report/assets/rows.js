@@ -25,7 +25,7 @@ const pairLegend = () => el("div", { class: "legend" },
   let at = 0, plot = null;
   const draw = (width) => {
     const height = Math.max(220, Math.min(300, width * 0.4)), t = S.thresholds[at];
-    plot = frame(host, width, height, { x: { low: S.edges[0], high: S.edges.at(-1), log: true }, y: { low: 0, high: Math.max(...S.counts) * 1.05 },
+    plot = frame(host, width, height, { x: { low: S.edges[0], high: S.edges.at(-1), log: true }, y: { low: 0, high: Math.max(...S.counts) * 1.15 },
       xName: "anomaly score in nats (log scale)", yName: "rows", label: `Histogram of ${count(S.rows)} scores; the median is ${fmt(S.median)}.` });
     S.counts.forEach((c, i) => {
       const x0 = plot.X(S.edges[i]), x1 = plot.X(S.edges[i + 1]), y = plot.Y(c), above = S.edges[i] >= t.value;

@@ -25,6 +25,7 @@ from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
+from xhat.progress import Progress
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import (
     Index,
@@ -284,6 +285,8 @@ def _train(
         lambda j: ready.schema.columns[ready.schema.group[j]].name,
         stop_after,
     )
+    if isinstance(on_epoch, Progress):
+        on_epoch.begin(epochs, ready.rows.n)
     if isinstance(request.optimizer, LBFGS):
         return train_lbfgs(plan, LoopState(theta, None, rng, monitor), on_epoch)
     state = LoopState(theta, request.optimizer.init(net, theta), rng, monitor)

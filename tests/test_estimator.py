@@ -380,9 +380,10 @@ def test_every_optimizer_lowers_the_loss(optimizer):
 
 def test_a_diverging_fit_names_epoch_batch_and_column():
     X = DIGITS.copy()
-    with pytest.raises(
-        ArithmeticError, match=r"stopped being finite in epoch \d+, batch \d+; .*'x"
-    ), np.errstate(all="ignore"):
+    with (
+        pytest.raises(ArithmeticError, match=r"stopped being finite in epoch \d+, batch \d+; .*'x"),
+        np.errstate(all="ignore"),
+    ):
         Autoencoder(8, optimizer="sgd", learning_rate=1e6, random_state=0).fit(X)
 
 

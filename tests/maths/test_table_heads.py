@@ -39,8 +39,11 @@ def rows(n=6):
 
 def oracle_loss(A, X):
     """The same losses from their textbook forms, written apart from xhat."""
+
     def exp_linear(a, limit):
-        return anp.where(a < limit, anp.exp(anp.minimum(a, limit)), anp.exp(limit) * (1 + a - limit))
+        return anp.where(
+            a < limit, anp.exp(anp.minimum(a, limit)), anp.exp(limit) * (1 + a - limit)
+        )
 
     def cross_entropy(a, x):
         p = anp.exp(a) / anp.sum(anp.exp(a), axis=1, keepdims=True)

@@ -125,7 +125,8 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
     """
     header, arrays = _read(path)
     try:
-        return _restore(header, arrays)
+        with np.errstate(all="ignore"):  # forged numbers may overflow; they do no harm
+            return _restore(header, arrays)
     except ModelFileError as error:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:

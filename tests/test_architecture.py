@@ -16,10 +16,22 @@ FLOORS = [
     [{"engines"}, {"data"}],
     [{"train"}],
     [{"auto", "baseline", "model", "settings", "sources", "start", "verdict", "weights"}],
-    [{"header", "plain"}],
+    [{"fingerprint", "header", "plain"}],
     [{"fitting", "incremental", "lesson", "persist", "progress", "requests", "validation"}],
     [{"estimator"}],
-    [{"cli", "cli_demo", "cli_info", "cli_job", "cli_tools", "__main__", "__init__"}, {"report"}],
+    [
+        {
+            "cli",
+            "cli_demo",
+            "cli_info",
+            "cli_job",
+            "cli_tools",
+            "__main__",
+            "__init__",
+            "interrupts",
+        },
+        {"report"},
+    ],
 ]
 #: May be imported from everywhere but maths, and import nothing of xhat themselves.
 COMMON = {"container", "errors", "files"}

@@ -74,7 +74,8 @@ def options(*groups: list[Option]) -> Option:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files. XHAT_DEBUG=1: tracebacks.",
+    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files, 130 and 143 interrupted. "
+    "XHAT_DEBUG=1: tracebacks.",
 )
 @click.version_option(__version__, message="xhat %(version)s")
 def cli() -> None:
@@ -114,6 +115,8 @@ def demo(output: str | None, *, as_json: bool, words: Words) -> None:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
 @click.option("--epochs", type=int, metavar="N", help="At most; for L-BFGS: iterations.")
+@click.option("--checkpoint", metavar="DIR", help="Keep the state of the fit here.")
+@click.option("--resume", is_flag=True, help="Go on with the state in DIR, if there is one.")
 def fit(data: str, output: str, flags: Flags, *, as_json: bool, **wishes: Any) -> None:
     """Fit a model to DATA and print how it stands against PCA.
 

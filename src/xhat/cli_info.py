@@ -34,12 +34,12 @@ def describe(path: str, *, as_json: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text with control characters shown as escapes: the file may come from anyone.
+    r"""Return text with control characters shown as escapes: the file may come from anyone.
 
     Examples
     --------
-    >>> printable("a\\x1b[2J")
-    'a\\\\x1b[2J'
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

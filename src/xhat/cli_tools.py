@@ -11,6 +11,7 @@ import csv
 import difflib
 import errno
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from xhat.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from xhat.data.table import Table
     from xhat.estimator import Autoencoder
+    from xhat.train.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
         if wishes["validation"]:
             other, _, _ = read(wishes["validation"], flags, None)
             validation = other.select(table.names).data
-        ae.fit(table.data, X_val=validation)
+        ae.fit(table.data, X_val=validation, checkpoint=_checkpoint(output, wishes))
     ae.set_params(verbose=0)  # how talkative a fit was is no property of the model
     ae.save(output)
     kinds = [type(kind).__name__.lower() for kind in ae.heads_.values()]
@@ -147,6 +149,29 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     flags.words.say(str(ae.compare_pca()))
     flags.words.say(f"saved {output}")
     return ae
+
+
+def _checkpoint(output: str, wishes: dict[str, Any]) -> Checkpoint | None:
+    """Return where the fit keeps its state, and say what an interruption will say."""
+    from xhat import interrupts  # noqa: PLC0415
+
+    folder = wishes["checkpoint"]
+    if folder is None:
+        if wishes["resume"]:
+            raise ParameterError("--resume needs --checkpoint DIR")
+        interrupts.guard(None, "; nothing was saved: --checkpoint DIR keeps the state of a fit")
+        return None
+    from xhat.train.checkpoint import Checkpoint  # noqa: PLC0415
+
+    checkpoint = Checkpoint(folder, resume=wishes["resume"], stop=interrupts.wanted)
+    interrupts.guard(checkpoint, "; resume with: " + _again())
+    return checkpoint
+
+
+def _again() -> str:
+    """Return the command line of this process, with --resume."""
+    words = ["xhat", *sys.argv[1:]]
+    return shlex.join(words + ["--resume"] * ("--resume" not in words))
 
 
 def _parameters(wishes: dict[str, Any], *, quiet: bool) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +33,7 @@ from xhat.progress import Progress
 from xhat.requests import build_request
 from xhat.settings import Request
 from xhat.sources import Source, merge_rows
+from xhat.train.checkpoint import Checkpoint
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
@@ -199,7 +202,15 @@ class Autoencoder(
         }
         return cls(n_components, **{**defaults, **parameters})
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    ) -> Self:
         """Fit the model to the rows of X.
 
         Parameters
@@ -212,6 +223,10 @@ class Autoencoder(
             Weights >= 0; weight k equals k copies (exactly, up to 1,000 rows).
         X_val : like X or None
             Held-out rows of your own choice, instead of a random share of X.
+        checkpoint : path-like or None
+            A folder for the state of the fit. If it holds one of the same data and parameters,
+            the fit goes on there and ends with the same bytes as an unbroken one; L-BFGS starts
+            anew.
 
         Returns
         -------
@@ -234,7 +249,9 @@ class Autoencoder(
             validation = self._source(self._read(X_val))
         rng = self._generator()
         progress = Progress(self.verbose)
-        self._fit = fitting.fit(request, source, validation, rng, progress)
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(Path(checkpoint))
+        self._fit = fitting.fit(request, source, validation, rng, progress, checkpoint)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:

@@ -20,12 +20,14 @@ from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
 from xhat.errors import ParameterError
+from xhat.fingerprint import fingerprint
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model, residual_spread
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import Source, Split, Subset, split_rows, split_validation
 from xhat.start import start
+from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS
@@ -72,6 +74,11 @@ class Prepared:
     choices: Choices
 
     @property
+    def sources(self) -> list[Source]:
+        """All rows that take part."""
+        return [self.source] + [self.others] * (self.others is not self.source)
+
+    @property
     def dtype(self) -> np.dtype[np.floating]:
         """What training computes in."""
         return _training_dtype(self.request, self.source)
@@ -97,14 +104,17 @@ def fit(
     validation: Source | None,
     rng: np.random.Generator,
     on_epoch: Callable[[LoopState], None],
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Fit a model to the rows of ``source``; ``validation`` replaces the random held-out rows."""
+    if checkpoint is not None:
+        checkpoint.begin(rng)
     if validation is None:
         split = split_rows(source.n, request.validation_fraction, rng)
     else:
         split = split_validation(source.n, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
-    state = _train(ready, rng, on_epoch)
+    state = _train(ready, rng, on_epoch, checkpoint)
     return _finish(ready, state)
 
 
@@ -165,7 +175,10 @@ def _rank(request: Request, rows: Rows, d: int) -> int:
 
 
 def _train(
-    ready: Prepared, rng: np.random.Generator, on_epoch: Callable[[LoopState], None]
+    ready: Prepared,
+    rng: np.random.Generator,
+    on_epoch: Callable[[LoopState], None],
+    checkpoint: Checkpoint | None,
 ) -> LoopState:
     """Train from the start; where the model is PCA by rule, the start is the result."""
     request, net = ready.request, ready.shape.net
@@ -186,11 +199,19 @@ def _train(
         how.batch_size,
         epochs,
         lambda j: ready.schema.columns[ready.schema.group[j]].name,
+        checkpoint,
     )
-    if isinstance(request.optimizer, LBFGS):
-        return train_lbfgs(plan, LoopState(theta, None, rng, monitor), on_epoch)
-    state = LoopState(theta, request.optimizer.init(net, theta), rng, monitor)
-    return train(plan, state, on_epoch)
+    lbfgs = isinstance(request.optimizer, LBFGS)
+    begun = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
+    state, run = LoopState(theta, begun, rng, monitor), train_lbfgs if lbfgs else train
+    if checkpoint is None:
+        return run(plan, state, on_epoch)
+    checkpoint.restore(state, fingerprint(request, ready.sources, ready.engine))
+    if not state.stopped:
+        state = run(plan, state, on_epoch)
+    if not state.interrupted:
+        checkpoint.finish(state)
+    return state
 
 
 def _finish(ready: Prepared, state: LoopState) -> Fit:

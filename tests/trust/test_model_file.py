@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xhat import Autoencoder, EarlyStopping, L2, Masking, ModelFileError, OneCycle, load
-from xhat import container
+from xhat import L2, Autoencoder, EarlyStopping, Masking, ModelFileError, OneCycle, container, load
 from xhat.__main__ import run
 from xhat.persist import to_bytes
 

@@ -13,7 +13,7 @@ import numpy as np
 COMMAND = [sys.executable, "-m", "xhat"]
 
 
-def make_table(folder, rows=3000, seed=0):
+def make_table(folder, rows=1200, seed=0):
     """Write a table that takes about a second of training."""
     rng = np.random.default_rng(seed)
     codes = rng.normal(size=(rows, 3))
@@ -21,8 +21,8 @@ def make_table(folder, rows=3000, seed=0):
     np.save(folder / "rows.npy", X.astype(np.float32))
 
 
-def fit_words(*more, epochs=40):
-    return ["fit", "rows.npy", "-o", "m.xhat", "--components", "3", "--set", "hidden=(32,)",
+def fit_words(*more, epochs=80):
+    return ["fit", "rows.npy", "-o", "m.xhat", "--components", "3", "--set", "hidden=(16,)",
             "--set", "stopping=None", "--epochs", str(epochs), "--quiet", *more]  # fmt: skip
 
 
@@ -85,8 +85,5 @@ def contents(folder):
 
 def listed(folder):
     """Return the names of the parts that the manifests list on whole lines."""
-    names = []
-    for path in folder.glob("manifest*.jsonl"):
-        for line in path.read_text().split("\n")[:-1]:
-            names.append(json.loads(line)["part"])
-    return names
+    texts = [path.read_text() for path in folder.glob("manifest*.jsonl")]
+    return [json.loads(line)["part"] for text in texts for line in text.split("\n")[:-1]]

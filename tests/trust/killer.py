@@ -16,6 +16,7 @@ import fits
 import numpy as np
 
 from xhat.__main__ import run
+from xhat.train import checkpoint
 
 
 def fork(words):
@@ -43,6 +44,8 @@ def killed_at(words, seconds):
 
 def kill_fits(count, rng):
     fits.make_table(Path())
+    checkpoint.EVERY = 0.01
+    run(fits.fit_words())  # here, so that the children need not import
     began = time.monotonic()
     call(fits.fit_words())
     seconds = time.monotonic() - began
@@ -64,8 +67,9 @@ def kill_fits(count, rng):
 
 def kill_scoring(count, rng):
     fits.make_table(Path())
-    call(fits.fit_words(epochs=2))
+    run(fits.fit_words(epochs=2))
     fits.make_inputs(Path("in"))
+    run(["score", "m.xhat", "in", "-o", "first", "--quiet"])
     words = ["score", "m.xhat", "in", "-o", "whole", "--quiet"]
     began = time.monotonic()
     call(words)
@@ -93,4 +97,4 @@ if __name__ == "__main__":
     what, folder, count, seed = sys.argv[1:]
     os.chdir(folder)
     attack = {"fit": kill_fits, "score": kill_scoring}[what]
-    print(json.dumps(attack(int(count), np.random.default_rng(int(seed)))))
+    sys.stdout.write(json.dumps(attack(int(count), np.random.default_rng(int(seed)))))

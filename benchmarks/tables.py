@@ -24,15 +24,25 @@ from xhat import Autoencoder
 def load(folder: Path, name: str) -> pd.DataFrame:
     """Return one of the public tables as pandas reads it (see the README of the data)."""
     if name == "adult":
-        frame = pd.read_csv(folder / "adult" / "adult-train.csv", header=None,
-                            skipinitialspace=True, na_values="?")
+        frame = pd.read_csv(
+            folder / "adult" / "adult-train.csv", header=None, skipinitialspace=True, na_values="?"
+        )
         return frame.rename(columns=str)
     if name == "ames":
-        frame = pd.read_csv(folder / "ames" / "AmesHousing.txt", sep="\t", keep_default_na=False,
-                            na_values=[""], dtype={"MS SubClass": str, "PID": str})
+        frame = pd.read_csv(
+            folder / "ames" / "AmesHousing.txt",
+            sep="\t",
+            keep_default_na=False,
+            na_values=[""],
+            dtype={"MS SubClass": str, "PID": str},
+        )
         return frame.drop(columns=["Order", "PID"])
-    path = {"titanic": "titanic/train.csv", "penguins": "seaborn-mixed/penguins.csv",
-            "diamonds": "seaborn-mixed/diamonds.csv", "spam": "imputation/spam.csv"}[name]
+    path = {
+        "titanic": "titanic/train.csv",
+        "penguins": "seaborn-mixed/penguins.csv",
+        "diamonds": "seaborn-mixed/diamonds.csv",
+        "spam": "imputation/spam.csv",
+    }[name]
     return pd.read_csv(folder / path)
 
 
@@ -76,11 +86,17 @@ def planted(folder: Path, rows: int = 500) -> list[dict[str, object]]:
             top = np.array(list(frame.columns))[np.asarray(ae.explain(bad)).argmax(axis=1)]
             z = _rarity(frame, bad, used)
             pca = _pca_residual(frame, bad, used, real, ae.n_components_)
-            table.append({
-                "table": name, "planted": kind, "rows": len(bad), "xhat": float((top == column).mean()),
-                "chance": 1 / len(used), "|z|, rarity": float((z == column).mean()),
-                "PCA residual": float((pca == column).mean()),
-            })
+            table.append(
+                {
+                    "table": name,
+                    "planted": kind,
+                    "rows": len(bad),
+                    "xhat": float((top == column).mean()),
+                    "chance": 1 / len(used),
+                    "|z|, rarity": float((z == column).mean()),
+                    "PCA residual": float((pca == column).mean()),
+                }
+            )
             print(table[-1], flush=True)
     return table
 
@@ -99,18 +115,25 @@ def _rarity(frame: pd.DataFrame, bad: pd.DataFrame, used: list[str]) -> np.ndarr
 
 def _pca_residual(frame, bad, used, real, k) -> np.ndarray:
     levels = [c for c in used if c not in real]
-    coder = ColumnTransformer([
-        ("real", StandardScaler(), real),
-        ("level", OneHotEncoder(handle_unknown="ignore", sparse_output=False), levels),
-    ])
+    coder = ColumnTransformer(
+        [
+            ("real", StandardScaler(), real),
+            ("level", OneHotEncoder(handle_unknown="ignore", sparse_output=False), levels),
+        ]
+    )
     fill = {c: frame[c].mean() if c in real else "" for c in used}
     Z = coder.fit_transform(frame[used].fillna(fill))
     Y = coder.transform(bad[used].fillna(fill))
     mean = Z.mean(axis=0)
     _, _, V = np.linalg.svd((Z - mean)[:20000], full_matrices=False)
     R = ((Y - mean) - (Y - mean) @ V[:k].T @ V[:k]) ** 2
-    owner = real + [c for c, cats in zip(levels, coder.named_transformers_["level"].categories_
-                    if levels else [], strict=True) for _ in cats]
+    owner = real + [
+        c
+        for c, cats in zip(
+            levels, coder.named_transformers_["level"].categories_ if levels else [], strict=True
+        )
+        for _ in cats
+    ]
     scores = pd.DataFrame(R.T).groupby(pd.Series(owner)).sum()
     return scores.index.to_numpy()[scores.to_numpy().argmax(axis=0)]
 
@@ -125,9 +148,15 @@ def imputation(folder: Path, seeds: int = 5) -> list[dict[str, object]]:
         for method in ("mean/mode", "xhat", "KNN", "iterative"):
             found = [_impute_once(frame, method, seed) for seed in range(seeds)]
             rmse, accuracy, seconds = np.array(found, float).T
-            table.append({"table": name, "method": method, "RMSE": float(np.nanmean(rmse)),
-                          "accuracy": float(np.nanmean(accuracy)) if np.isfinite(accuracy).any() else "",
-                          "s": float(np.mean(seconds))})
+            table.append(
+                {
+                    "table": name,
+                    "method": method,
+                    "RMSE": float(np.nanmean(rmse)),
+                    "accuracy": float(np.nanmean(accuracy)) if np.isfinite(accuracy).any() else "",
+                    "s": float(np.mean(seconds)),
+                }
+            )
             print(table[-1], flush=True)
     return table
 
@@ -136,7 +165,7 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
     rng = np.random.default_rng(seed)
     hidden = (rng.random(frame.shape) < 0.2) & frame.notna().to_numpy()
     numeric = [c for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
-    holes = frame.astype({c: float for c in numeric}).mask(hidden)
+    holes = frame.astype(dict.fromkeys(numeric, float)).mask(hidden)
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -151,7 +180,9 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
         if c in numeric:
             low, high = frame[c].min(), frame[c].max()
             if high > low:
-                error = (filled[c].astype(float) - frame[c].astype(float)).to_numpy()[at] / (high - low)
+                error = (filled[c].astype(float) - frame[c].astype(float)).to_numpy()[at] / (
+                    high - low
+                )
                 errors.append(error**2)
         else:
             hits.append((filled[c].astype(str) == frame[c].astype(str)).to_numpy()[at])
@@ -160,12 +191,14 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
 
 
 def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
-    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax on the way out)."""
+    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax at the end)."""
     levels = [c for c in holes if c not in numeric]
     filled = holes.copy()
     if method == "mean/mode":
         for c in holes:
-            filled[c] = holes[c].fillna(holes[c].mean() if c in numeric else holes[c].mode().iloc[0])
+            filled[c] = holes[c].fillna(
+                holes[c].mean() if c in numeric else holes[c].mode().iloc[0]
+            )
         return filled
     scaler = StandardScaler().fit(holes[numeric])
     parts, owners = [scaler.transform(holes[numeric])], []
@@ -174,7 +207,11 @@ def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
         dummies[holes[c].isna()] = np.nan
         owners.append((c, dummies.columns))
         parts.append(dummies.to_numpy())
-    imputer = KNNImputer(n_neighbors=5) if method == "KNN" else IterativeImputer(max_iter=10, random_state=0)
+    imputer = (
+        KNNImputer(n_neighbors=5)
+        if method == "KNN"
+        else IterativeImputer(max_iter=10, random_state=0)
+    )
     Z = imputer.fit_transform(np.hstack(parts))
     filled[numeric] = scaler.inverse_transform(Z[:, : len(numeric)])
     start = len(numeric)

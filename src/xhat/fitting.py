@@ -21,9 +21,10 @@ from xhat.engines import choose
 from xhat.engines.base import Engine
 from xhat.errors import ParameterError
 from xhat.fingerprint import fingerprint
+from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
-from xhat.model import Model, residual_spread
+from xhat.model import ROUNDS, Model, residual_spread
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import Source, Split, Subset, split_rows, split_validation
 from xhat.start import start
@@ -91,7 +92,10 @@ class Prepared:
 
     def model(self, theta: Vector) -> Model:
         """Return a model, its scores not yet calibrated."""
-        return Model(self.schema, self.shape.net, theta, np.ones(self.shape.net.d), self.engine)
+        rounds = 1 if isinstance(self.objective.corruption, Masking) else ROUNDS
+        return Model(
+            self.schema, self.shape.net, theta, np.ones(self.shape.net.d), self.engine, rounds
+        )
 
 
 def _training_dtype(request: Request, source: Source) -> np.dtype[np.floating]:
@@ -300,4 +304,10 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
     residual = np.maximum(model.residual * ratio, 1e-4)
-    result.model = Model(schema, result.baseline.net, result.baseline.theta, residual, model.engine)
+    result.model = replace(
+        model,
+        schema=schema,
+        net=result.baseline.net,
+        theta=result.baseline.theta,
+        residual=residual,
+    )

@@ -87,6 +87,7 @@ CHECKS: dict[str, Check] = {
     "epochs": is_size,
     "best_epoch": is_size,
     "identity_score": lambda v: conforms(v, float | None),
+    "rounds": lambda v: type(v) is int and 1 <= v <= 100,
     "offset": lambda v: conforms(v, float) and abs(v) < float("inf"),
 }
 

@@ -83,6 +83,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "best_epoch": fit.best_epoch,
         "identity_score": fit.identity_score,
         "offset": estimator.offset_,
+        "rounds": model.rounds,
     }
     scale = np.array([[getattr(c, name) for name in _SCALE] for c in schema.columns])
     tensors = {
@@ -168,7 +169,7 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     engine, _ = choose("auto", Objective(net), None)
     verdict = None if header["verdict"] is None else construct(Comparison, header["verdict"])
     estimator._fit = Fit(  # noqa: SLF001
-        Model(schema, net, tensors["theta"], tensors["residual"], engine),
+        Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"]),
         Baseline(base, tensors["baseline"], tensors["baseline_mean"]),
         choices=header["choices"],
         verdict=verdict,

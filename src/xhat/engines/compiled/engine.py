@@ -170,7 +170,7 @@ def _full_name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _problems(objective: Objective) -> Iterator[str]:
+def _problems(objective: Objective) -> Iterator[str]:  # noqa: C901
     """Yield what the kernels do not know."""
     net = objective.net
     if 2 * net.depth > _kernels.MAX_LAYERS:

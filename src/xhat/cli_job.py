@@ -13,6 +13,7 @@ from xhat.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from xhat.data.table import Table
+    from xhat.estimator import Autoencoder
 
 
 class Job:
@@ -28,6 +29,8 @@ class Job:
         output: str = "-",
         digits: int | None = None,
         apart: str | None = None,
+        ae: Autoencoder | None = None,
+        table: Table | None = None,
     ) -> None:
         from xhat import load  # noqa: PLC0415
         from xhat.data.writers import output_format  # noqa: PLC0415
@@ -38,9 +41,9 @@ class Job:
         if self.suffix == ".npy" and flags.id_column:
             raise ParameterError(f"-o {output}: npy holds numbers only; leave out --id")
         check_output(output, model, data)
-        self.ae = load(model)
+        self.ae = load(model) if ae is None else ae
         with about(data):
-            table, self.ids, self.labels = read(data, flags, apart)
+            table, self.ids, self.labels = read(data, flags, apart, table)
             self.matrix = self._matrix(table)
         named = getattr(self.ae, "feature_names_in_", None)
         self.names = [str(name) for name in named] if named is not None else table.names

@@ -85,13 +85,14 @@ def about(path: str) -> Iterator[None]:
 
 
 def read(
-    path: str, flags: Flags, apart: str | None
+    path: str, flags: Flags, apart: str | None, table: Table | None = None
 ) -> tuple[Table, list[Any] | None, list[Any] | None]:
     """Return the columns to model, the id column and one more column set apart."""
     from xhat.data.readers import read_table  # noqa: PLC0415
 
     kept = [name for name in (flags.id_column,) if name]
-    table = read_table(path, missing=flags.missing, header=flags.header, verbatim=kept)
+    if table is None:
+        table = read_table(path, missing=flags.missing, header=flags.header, verbatim=kept)
     numbers = [name for name in table.names if _is_number(name)] if table.named else []
     if numbers:
         flags.words.say(

@@ -7,11 +7,12 @@ file, settled after all of it was read; nothing is dropped or filled in silence.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,38 @@ def read_table(
         table = parse(data, dialect)
     else:
         table = _read_arrow(path, suffix)
+    return _named(table)
+
+
+def row_groups(path: str) -> list[int]:
+    """Return the number of rows of each row group of a Parquet file."""
+    need_pyarrow(Path(path).suffix)
+    with _parquet(path) as file:
+        metadata = file.metadata
+        return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+def read_row_group(path: str, number: int) -> Table:
+    """Read one row group of a Parquet file."""
+    with _parquet(path) as file:
+        return _named(file.read_row_group(number))
+
+
+@contextlib.contextmanager
+def _parquet(path: str) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with Path(path).open("rb") as source:
+        try:
+            with pq.ParquetFile(source, page_checksum_verification=True) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"not a Parquet file, or a damaged one ({error})") from None
+
+
+def _named(table: Any) -> Table:
+    """Check the column names of a pyarrow table."""
     names = [str(name) for name in table.column_names]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

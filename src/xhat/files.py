@@ -65,7 +65,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    sync_folder(final.parent)
+    _sync_folder(final)
 
 
 class _Whole(io.RawIOBase):
@@ -113,12 +113,12 @@ def _named(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed in a folder durable, where the system lets a folder be opened."""
-    with _named(folder):
+def _sync_folder(final: Path) -> None:
+    """Make a rename durable, where the system lets a folder be opened."""
+    with _named(final):
         fault("sync folder")
         try:
-            descriptor = os.open(folder, os.O_RDONLY)
+            descriptor = os.open(final.parent, os.O_RDONLY)
         except OSError:
             return
         try:

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy.sparse
-
+from xhat.data.arrays import load_npy, load_npz
 from xhat.data.delimited import Dialect, parse
 from xhat.data.table import Table
 from xhat.errors import DataError, MissingExtraError
@@ -26,7 +22,6 @@ from xhat.errors import DataError, MissingExtraError
 TEXT = (".csv", ".tsv", ".txt")
 ARROW = (".arrow", ".feather", ".ipc")
 FORMATS = (*TEXT, ".parquet", ".pq", *ARROW, ".npy", ".npz")
-_SPARSE_PARTS = {"indices", "indptr", "format", "shape", "data"}
 
 
 def read_table(
@@ -60,9 +55,9 @@ def read_table(
     if suffix not in FORMATS:
         raise DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}")
     if suffix == ".npy":
-        return _array(_load_npy(path))
+        return _array(load_npy(path))
     if suffix == ".npz":
-        return _array(_load_npz(path))
+        return _array(load_npz(path))
     need_pyarrow(suffix)
     if suffix in TEXT:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -154,41 +149,12 @@ def _numbers(table: Any) -> Any:
     return table
 
 
-def _load_npy(path: str) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"not an array of numbers, or a damaged npy file ({error})") from None
-
-
-def _load_npz(path: str) -> Any:
-    try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as archive:
-            names = set(archive.files)
-            if not names >= _SPARSE_PARTS:
-                return _single(archive)
-        matrix = scipy.sparse.load_npz(path).tocsr()
-        matrix.check_format(full_check=True)
-        return matrix  # noqa: TRY300
-    except DataError:
-        raise
-    except (ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"not a readable npz archive ({error})") from None
-
-
-def _single(archive: Any) -> Any:
-    if len(archive.files) != 1:
-        raise DataError(
-            f"the archive holds {len(archive.files)} arrays ({', '.join(archive.files[:5])}): "
-            "one array, or one CSR matrix saved by scipy.sparse.save_npz, is expected"
-        )
-    return archive[archive.files[0]]
-
-
 def _array(matrix: Any) -> Table:
     """Check what an array must be to be a table."""
     if matrix.ndim != 2:
         raise DataError(f"an array of shape {matrix.shape}: rows by columns are expected")
     if matrix.dtype.kind not in "fiub":
         raise DataError(f"an array of {matrix.dtype}: numbers are expected")
+    if 0 in matrix.shape:
+        raise DataError(f"an array of shape {matrix.shape}: it holds no rows")
     return Table(matrix, [f"x{j}" for j in range(matrix.shape[1])], named=False)

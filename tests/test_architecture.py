@@ -29,6 +29,7 @@ FLOORS = [
             "__main__",
             "__init__",
             "interrupts",
+            "batch",
         },
         {"report"},
     ],
@@ -40,6 +41,8 @@ EXCEPTIONS = {
     ("persist", "estimator"): "load() returns an Autoencoder",
     ("persist", "__init__"): "save() writes the version",
     ("cli", "__init__"): "the version",
+    ("fingerprint", "__init__"): "the version",
+    ("train", "__init__"): "a checkpoint says the version",
 }
 #: Never imported when a module is imported: only inside the function that needs them, if at all.
 HEAVY = {"torch", "pandas", "polars", "pyarrow", "matplotlib", "jax", "keras"}

@@ -17,7 +17,6 @@ import numpy as np
 import payloads
 import scipy.sparse
 
-import xhat.batch
 from xhat import Autoencoder, ModelFileError, load
 from xhat.__main__ import run
 

@@ -105,12 +105,14 @@ def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], start: int, size: 
 
 def _sparse(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Any:
     """Return a CSR array whose indices are all in range."""
-    wanted = {"format", "shape", "data", "indices", "indptr"}
     kind = _member(archive, members["format"]).item()
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-    if kind not in _SPARSE or not wanted <= set(members):
+    if kind not in _SPARSE:
         raise DataError(f"a sparse matrix in format {kind!r:.20}: save it as CSR (matrix.tocsr())")
     cls, names = _SPARSE[kind]
+    for name in ("shape", *names):
+        if name not in members:
+            raise DataError(f"a sparse matrix without its part {name!r}: the archive is damaged")
     shape = tuple(int(length) for length in np.ravel(_member(archive, members["shape"])))
     if len(shape) != 2 or min(shape) < 0 or shape[1] > MAX_COLUMNS:
         raise DataError(f"a sparse matrix of shape {shape}: rows by columns are expected")

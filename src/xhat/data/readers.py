@@ -94,7 +94,8 @@ def _parquet(path: str) -> Iterator[Any]:
             with pq.ParquetFile(source, page_checksum_verification=True) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"not a Parquet file, or a damaged one ({error})") from None
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(f"not a Parquet file, or a damaged one ({reason})") from None
 
 
 def _named(table: Any) -> Table:
@@ -128,10 +129,12 @@ def _read_arrow(path: str, suffix: str) -> Any:
             return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(data).read_all()
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        return pq.read_table(data, page_checksum_verification=True)
+        # Not read_table: its dataset has columns of its own and trips over names that stand twice
+        return pq.ParquetFile(data, page_checksum_verification=True).read()
     except (pa.ArrowException, OSError) as error:
         what = "an Arrow" if suffix in ARROW else "a Parquet"
-        raise DataError(f"not {what} file, or a damaged one ({error})") from None
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"not {what} file, or a damaged one ({reason})") from None
 
 
 def _numbers(table: Any) -> Any:

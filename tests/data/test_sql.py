@@ -54,7 +54,7 @@ def test_fit_and_score_a_query(database, monkeypatch, tmp_path, capsys):
 
 
 def test_what_goes_wrong_is_one_line_without_the_address(database, tmp_path):
-    query = sql.Query("select nothing from nowhere", "sqlite", database)
+    query = sql.Query("select a from nowhere", "sqlite", database)
     with pytest.raises(DataError, match="no such table: nowhere") as caught:
         sql.open_query(query)
     assert database not in str(caught.value)

@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py --folder /tmp --sizes 0.2 1 4 --parquet 2 --epochs 1
 
-Writes a CSV of each size in GB (20 columns: 14 correlated numbers with holes, 3 categories, a count,
-a flag, a date) and a Parquet file, runs ``xhat fit`` and ``xhat score`` on each in a process of its
-own, and prints their peak resident memory (VmHWM), CPU and wall time. Files are removed afterwards.
+Writes a CSV of each size in GB (20 columns: 14 correlated numbers with holes, 3 categories, a
+count, a flag, a date) and a Parquet file, runs ``xhat fit`` and ``xhat score`` on each in a process
+of its own, and prints their peak resident memory, CPU and wall time. The files are removed.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -432,6 +433,8 @@ class Autoencoder(
         check_is_fitted(self)
         X = whole(X)
         matrix = self._read(X)
+        if scipy.sparse.issparse(X):
+            return self._impute_sparse(matrix, draws)
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
             return typed_table(X, self._fit.model.impute(matrix), self._storage, keep)
@@ -442,6 +445,21 @@ class Autoencoder(
             typed_table(X, self._fit.model.impute(matrix, rng), self._storage, keep)
             for _ in range(draws)
         ]
+
+    def _impute_sparse(self, matrix: Any, draws: int | None) -> Any:
+        """Fill the missing cells that a sparse matrix stores; only their rows are densified."""
+        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        rows = np.unique(row_of[np.isnan(matrix.data)])
+        rng = None if draws is None else self._generator()
+        tables = []
+        for _ in range(draws or 1):
+            filled = matrix.copy()
+            for row in rows.tolist():
+                part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+                whole_row = self._fit.model.impute(matrix[row : row + 1], rng)[0]
+                filled.data[part] = whole_row[matrix.indices[part]]
+            tables.append(filled)
+        return tables[0] if draws is None else tables
 
     def score_samples(self, X: Any) -> Floats:
         """Return minus the anomaly score (scikit-learn's direction: higher = more normal)."""

@@ -5,11 +5,13 @@ Knows: arrays, memory maps, CSR. Must not know: networks, losses.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from xhat.auto import SMALL
 from xhat.data.batches import DenseRows, LazyRows, Rows, dense, tile_rows
@@ -78,7 +80,10 @@ class Source:
             weight = self.weight[index]
             weight = (weight / weight.mean()).astype(dtype)
         if self.lazy:
-            return LazyRows(self.X, lambda X: schema.encode(X, dtype), index, schema.d, weight)
+            plain = scipy.sparse.issparse(self.X) and schema.d == len(schema.columns)
+            scale = (schema.center, schema.spread) if plain else None
+            encode = functools.partial(schema.encode, dtype=dtype)
+            return LazyRows(self.X, encode, index, schema.d, weight, scale)
         return DenseRows(replace(schema.encode(self.raw(index), dtype), weight=weight))
 
     def tiles(self, index: Index) -> Iterator[tuple[Matrix, Vector | None]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from xhat import Autoencoder
 from xhat.errors import DataError
 
-UTC = dt.UTC
+FIRST, LAST = dt.datetime(1950, 1, 1), dt.datetime(2100, 1, 1)  # noqa: DTZ001  without a zone
 INTS = {"int8": 2**7, "int16": 2**15, "int32": 2**31, "int64": 2**40}
 INTS |= {"uint8": 2**8, "uint16": 2**16, "uint32": 2**32, "uint64": 2**40}
 
@@ -32,10 +32,8 @@ def cells(kind):
         "text": st.sampled_from(["a", "b", "c d", "é", ""]),
         "category": st.sampled_from(["low", "mid", "high"]),
         "date": st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1)),
-        "datetime": st.datetimes(dt.datetime(1950, 1, 1), dt.datetime(2100, 1, 1)),
-        "zoned": st.datetimes(
-            dt.datetime(1950, 1, 1), dt.datetime(2100, 1, 1), timezones=st.just(UTC)
-        ),
+        "datetime": st.datetimes(FIRST, LAST),
+        "zoned": st.datetimes(FIRST, LAST, timezones=st.just(dt.UTC)),
         "duration": st.timedeltas(dt.timedelta(-1000), dt.timedelta(1000)),
         "decimal": st.decimals(-1000, 1000, places=2),
     }[kind]
@@ -55,7 +53,11 @@ def tables(draw):
         values = draw(st.lists(cells(kind), min_size=n, max_size=n))
         holes = draw(st.lists(st.booleans(), min_size=n, max_size=n)) if draw(st.booleans()) else []
         columns.append(
-            (f"c{j}", kind, [None if hole else v for v, hole in zip(values, holes or [0] * n)])
+            (
+                f"c{j}",
+                kind,
+                [None if hole else v for v, hole in zip(values, holes or [0] * n, strict=True)],
+            )
         )
     return columns
 
@@ -123,7 +125,7 @@ def cells_of(backend, table, name, j):
 
 
 def is_missing(value):
-    return value is None or value is pd.NA or value is pd.NaT or value != value
+    return value is None or value is pd.NA or value is pd.NaT or value != value  # noqa: PLR0124  NaN
 
 
 @pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow", "array"])
@@ -138,7 +140,7 @@ def test_round_trip_or_a_named_column(backend, columns):
         try:
             ae.fit(table)
         except DataError as error:
-            assert any(repr(name) in str(error) for name in names), error
+            assert any(repr(name) in str(error) for name in names), error  # noqa: PT017
             return
         filled, rebuilt = ae.impute(table), ae.reconstruct(table)
         scores, parts = ae.anomaly_score(table), np.asarray(ae.explain(table))
@@ -151,7 +153,7 @@ def test_round_trip_or_a_named_column(backend, columns):
     for j, name in enumerate(names):
         before = cells_of(backend, table, columns[j][0], j)
         after = cells_of(backend, filled, columns[j][0], j)
-        for old, new in zip(before, after):
+        for old, new in zip(before, after, strict=True):
             if not is_missing(old):
                 assert new == old, name
                 assert type(new) is type(old), name

@@ -1,7 +1,6 @@
 """Streams: the same storage, numbers and results as the whole table, in bounded memory."""
 
 import io
-import os
 
 import numpy as np
 import pandas as pd
@@ -112,7 +111,7 @@ def test_standard_input_is_read_once_and_kept_on_disk(tmp_path, monkeypatch, sma
     text = mixed(500).to_csv(index=False)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     opened = open_stream("-", scratch=str(tmp_path))
-    assert len(os.listdir(tmp_path)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
     path = tmp_path / "t.csv"
     path.write_text(text)
     assert opened.whole().data.equals(read_table(str(path)).data)
@@ -265,7 +264,7 @@ def test_a_fit_from_disk_is_as_good_as_one_in_memory(files, small, name, tmp_pat
     folder = tmp_path / "scratch"
     folder.mkdir()
     ae = Autoencoder(**SETTINGS).fit(open_stream(str(files / name), scratch=str(folder)))
-    assert os.listdir(folder) == []
+    assert list(folder.iterdir()) == []
     reference = Autoencoder(**SETTINGS).fit(table)
     assert ae._storage == reference._storage
     assert ae.heads_ == reference.heads_
@@ -280,9 +279,9 @@ def test_scratch_is_gone_after_an_error(files, small, tmp_path):
     folder = tmp_path / "scratch"
     folder.mkdir()
     opened = open_stream(str(files / "t.csv"), scratch=str(folder))
-    with pytest.raises(DataError, match="binary|outside"):
+    with pytest.raises(DataError, match=r"binary|outside"):
         Autoencoder(**{**SETTINGS, "heads": {"key": "ignore", "b": "binary"}}).fit(opened)
-    assert os.listdir(folder) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_a_stream_fits_in_memory_too(files):
@@ -320,7 +319,7 @@ def test_record_batch_readers_are_read_once(small):
 
 def test_a_duckdb_relation_is_a_stream(small):
     duckdb = pytest.importorskip("duckdb")
-    rows = pa.Table.from_pandas(mixed(), preserve_index=False)
+    rows = pa.Table.from_pandas(mixed(), preserve_index=False)  # noqa: F841  found by its name
     relation = duckdb.sql("select a, b, n, town, cast(a as decimal(9, 3)) as money from rows")
     ae = Autoencoder(n_components=2, max_iter=3, random_state=0).fit(relation)
     assert ae.feature_names_in_.tolist() == ["a", "b", "n", "town", "money"]
@@ -350,7 +349,7 @@ def test_commands_stream_what_they_write(files, monkeypatch, name, kind, tmp_pat
         for word in ("score", "encode", "explain", "impute"):
             out = f"{word}{chunked}.{kind}"
             code = run(word, "model.xhat", name, *keep, "-o", out, "--quiet")
-            if kind == "npy" and word in ("impute",) and name != "t.npy":
+            if kind == "npy" and word == "impute" and name != "t.npy":
                 break
             assert code == 0
             outputs.append(np.load(out) if kind == "npy" else read_table(out).data.to_pydict())
@@ -371,7 +370,7 @@ def test_a_bad_cell_is_found_in_its_line(files, small, tmp_path, monkeypatch, ca
     capsys.readouterr()
     assert run("score", "model.xhat", "bad.csv") == 65
     assert "column 'b', row 1500 (line 1502): 5 is outside" in capsys.readouterr().err
-    assert not [name for name in os.listdir() if "tmp" in name]
+    assert not [path for path in tmp_path.iterdir() if "tmp" in path.name]
 
 
 def test_a_folder_is_fitted(tmp_path, small, monkeypatch, capsys):

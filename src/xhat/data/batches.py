@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from xhat.data.scratch import BlockOrder, Blocks
 from xhat.maths.objective import Batch
@@ -31,6 +32,15 @@ def tile_rows(width: int) -> int:
     return max(16, min(TILE, TILE_CELLS // max(width, 1)))
 
 
+@dataclass(frozen=True)
+class Affine:
+    """Sparse rows X whose encoding is ``(X - center) / spread``: products need not densify them."""
+
+    X: Any
+    center: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+
+
 class Rows(Protocol):
     """Rows of a data set, encoded when they are taken."""
 
@@ -43,8 +53,16 @@ class Rows(Protocol):
         """Number of encoded columns."""
 
     @property
+    def weight(self) -> Vector | None:
+        """Weight of each row, or None."""
+
+    @property
     def resident(self) -> Batch | None:
         """All rows as one encoded Batch, or None if they are encoded piece by piece."""
+
+    @property
+    def affine(self) -> Affine | None:
+        """The rows as a sparse matrix, if they are one."""
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows as a dense Batch."""
@@ -70,9 +88,19 @@ class DenseRows:
         return int(self.batch.X.shape[1])
 
     @property
+    def weight(self) -> Vector | None:
+        """Weight of each row, or None."""
+        return self.batch.weight
+
+    @property
     def resident(self) -> Batch | None:
         """All rows."""
         return self.batch
+
+    @property
+    def affine(self) -> None:
+        """Not sparse."""
+        return
 
     def order(self, rng: np.random.Generator) -> Integers:
         """Return any order with the same probability."""
@@ -102,6 +130,8 @@ class LazyRows:
         Which rows of the source belong to this set; a range starts at 0.
     width : int
         Number of encoded columns.
+    scale : pair of ndarray or None
+        (center, spread) of sparse rows whose encoding is no more than that.
     weight : ndarray or None
         Weight of each row of this set.
     """
@@ -111,6 +141,7 @@ class LazyRows:
     index: Integers | range
     width: int
     weight: Vector | None = None
+    scale: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
 
     @property
     def n(self) -> int:
@@ -127,6 +158,14 @@ class LazyRows:
         rows = index if isinstance(self.index, range) else self.index[index]
         batch = self.encode(dense(self.source[rows]))  # type: ignore[index]
         return replace(batch, weight=None if self.weight is None else self.weight[index])
+
+    @property
+    def affine(self) -> Affine | None:
+        """The rows as a sparse matrix, where no cell is missing and no column is a category."""
+        if self.scale is None:
+            return None
+        X = self.source[self.index].astype(np.float64)  # type: ignore[index]
+        return None if np.isnan(X.data).any() else Affine(X, *self.scale)
 
     def order(self, rng: np.random.Generator) -> Integers | BlockOrder:
         """Return any order with the same probability; rows on disk: see BlockOrder."""

@@ -152,7 +152,8 @@ class Blocks:
         block = index // BLOCK
         needed = np.unique(block)
         if len(needed) > len(self._pool) // 2:  # rows from all over the file
-            return np.vstack([self._consecutive(range(i, i + 1)) for i in index.tolist()])
+            rows = [self._scratch.read(i, i + 1) for i in self.origin(index).tolist()]
+            return self._view(np.vstack(rows))
         for b in needed[self._slot_of[needed] < 0]:
             self._load(int(b), set(needed.tolist()))
         return np.asarray(self._pool[self._slot_of[block], index % BLOCK])

@@ -35,7 +35,7 @@ $(ENV)/linted: pyproject.toml $(ENV)/installed
 
 # Lines per file, the longest first.
 size:
-	@wc -l $$(git ls-files 'src/*.py' 'src/*.cpp' 'src/*.h' 'tests/*.py') | sort -rn
+	@wc -l $$(git ls-files 'src/*.py' 'src/*.pyx' 'src/*.cpp' 'src/*.hpp' 'tests/*.py') | sort -rn
 
 clean:
 	rm -rf $(ENV) build dist

@@ -134,10 +134,14 @@ def fit(
     else:
         split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
-    if _is_small(ready):
+    if not _is_small(ready):
+        return _finish(ready, _train(ready, rng, on_epoch, checkpoint=checkpoint))
+    try:
         return _fit_small(ready, rng, on_epoch, checkpoint)
-    state = _train(ready, rng, on_epoch, checkpoint)
-    return _finish(ready, state)
+    except KeyboardInterrupt:  # while the folds were fitted: the model is the start
+        state = _train(ready, rng, on_epoch, stop_after=0)
+        state.interrupted = True
+        return _finish(ready, state)
 
 
 def _is_small(ready: Prepared) -> bool:
@@ -153,7 +157,10 @@ def _fit_small(
     on_epoch: Callable[[LoopState], None],
     checkpoint: Checkpoint | None,
 ) -> Fit:
-    """Choose the epoch on five folds, then train on all rows but those of the verdict."""
+    """Choose the epoch on five folds, then train on all rows but those of the verdict.
+
+    Only the last training has checkpoints: a resumed fit computes the folds anew.
+    """
     request, source, net = ready.request, ready.source, ready.shape.net
     same = replace(request, n_components=net.k, hidden=net.hidden)
     seed = int(rng.integers(2**63))
@@ -161,7 +168,10 @@ def _fit_small(
     def run(split: Split, epochs: int | None) -> tuple[Prepared, LoopState]:
         part = prepare(same, source, source, split)
         part.choices.said.update(ready.choices.said)
-        return part, _train(part, np.random.default_rng(seed), _silent, stop_after=epochs)
+        state = _train(part, np.random.default_rng(seed), _silent, stop_after=epochs)
+        if state.interrupted:
+            raise KeyboardInterrupt
+        return part, state
 
     def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
         part, state = run(split, epochs)
@@ -177,8 +187,7 @@ def _fit_small(
         GAIN,
     )
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
-    rng = np.random.default_rng(seed)
-    state = _train(final, rng, on_epoch, checkpoint, stop_after=cross.epoch)
+    state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
     said = {**final.choices.said, **ready.choices.said}
@@ -272,8 +281,8 @@ def _train(
     ready: Prepared,
     rng: np.random.Generator,
     on_epoch: Callable[[LoopState], None],
-    checkpoint: Checkpoint | None = None,
     stop_after: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> LoopState:
     """Train from the start; where the model is PCA by rule, the start is the result.
 

@@ -4,7 +4,7 @@ ENV := .venv-test
 SOURCES := pyproject.toml $(wildcard meson.build meson_options.txt) $(shell find src -type f -not -name '*.pyc')
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test check size clean
+.PHONY: demo test nightly check size clean chromium
 
 demo: .venv/bin/xhat
 	.venv/bin/xhat demo
@@ -18,11 +18,22 @@ demo: .venv/bin/xhat
 test: $(ENV)/installed
 	$(ENV)/bin/python -m pytest $(PYTEST_ARGS) -c pyproject.toml --rootdir=. --pyargs tests docs xhat
 
+# The long runs; docs/testing.md quotes their figures.
+nightly: $(ENV)/installed
+	XHAT_FIGURES=build/figures $(ENV)/bin/python -m pytest -c pyproject.toml --rootdir=. -m nightly tests/trust
+	$(ENV)/bin/python -m benchmarks.testing
+
 check: $(ENV)/linted
 	$(ENV)/bin/ruff format --check .
 	$(ENV)/bin/ruff check .
 	$(ENV)/bin/mypy
 	$(ENV)/bin/python -m pytest -q tests/test_architecture.py
+
+# The page of the report is tested in Debian's Chromium, where it can be had.
+chromium:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium here: the tests of the page will be skipped" >&2
 
 $(ENV)/installed: $(SOURCES)
 	test -x $(ENV)/bin/python || $(PYTHON) -m venv $(ENV)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from xhat import __version__
-from xhat.cli_tools import Flags, Words, split_names
+from xhat.cli_tools import Flags, Words, query_of, split_names
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
@@ -25,11 +25,15 @@ TALK: list[Option] = [
     click.option("--quiet", is_flag=True, help="Nothing on standard error but errors."),
 ]
 DATA: list[Option] = [
-    click.argument("data"),
+    click.argument("data", required=False),
     click.option("--id", "id_", metavar="COL", help="Column passed through, not modelled."),
     click.option("--drop", multiple=True, metavar="COL,COL", help="Columns to leave out."),
     click.option("--columns", multiple=True, metavar="COL,COL", help="Columns to use, no others."),
     click.option("--no-header", is_flag=True, help="The CSV has no names: x0, x1, ..."),
+    click.option("--sql", metavar="QUERY", help="Rows of a database, instead of DATA."),
+    click.option("--adbc", metavar="DRIVER", help="With --sql: sqlite, postgresql, or a library."),
+    click.option("--uri", metavar="ENV:NAME", help="With --sql: the variable with the address."),
+    click.option("--scratch", metavar="DIR", help="Where rows wait that memory does not hold."),
     click.option("--missing", multiple=True, metavar="TEXT", help="A spelling of an empty cell."),
     *TALK,
 ]
@@ -52,7 +56,13 @@ def options(*groups: list[Option]) -> Option:
         def with_flags(**given: Any) -> Any:
             words = Words(given.pop("quiet"))
             if "id_" in given:
+                query = query_of(given.pop("sql"), given.pop("adbc"), given.pop("uri"))
+                if (given["data"] is None) == (query is None):
+                    raise click.UsageError("Give DATA, or --sql with --adbc and --uri.")
+                given["data"] = given["data"] or "the query"
                 given["flags"] = Flags(
+                    query=query,
+                    scratch=given.pop("scratch"),
                     id_column=given.pop("id_"),
                     drop=split_names(given.pop("drop")),
                     columns=split_names(given.pop("columns")),
@@ -87,8 +97,10 @@ def cli() -> None:
     xhat fit table.csv --id name -o m.xhat   fit, and compare with PCA
     xhat score m.xhat new.csv --id name      how strange each row is
     xhat explain m.xhat new.csv --id name    which columns made it so
+    xhat report m.xhat new.csv --id name     a page with pictures
 
-    DATA is a CSV, TSV, Parquet, Arrow, npy or npz file; - is CSV on standard input.
+    DATA is a CSV, TSV, Parquet, Arrow, npy or npz file of any size, a folder of such files or a
+    pattern ('data/*.csv'); - is CSV on standard input.
     """  # noqa: D301  (\b is click's mark for "do not wrap")
 
 
@@ -141,7 +153,7 @@ def encode(model: str, data: str, **given: Any) -> None:
 
     job = Job(model, data, **given)
     names = [f"code{j}" for j in range(job.ae.n_components_)]
-    job.write_matrix(names, job.apply(job.ae.transform))
+    job.write_matrix(names, job.ae.transform)
 
 
 @cli.command()
@@ -152,7 +164,7 @@ def reconstruct(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    job.write_matrix(job.names, job.apply(job.ae.reconstruct))
+    job.write_matrix(job.names, job.ae.reconstruct)
 
 
 @cli.command()
@@ -163,7 +175,7 @@ def impute(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    job.write_matrix(job.names, job.apply(job.ae.impute))
+    job.write_matrix(job.names, job.ae.impute)
 
 
 @cli.command()
@@ -176,9 +188,11 @@ def explain(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    parts = job.apply(job.ae.explain)
-    top = [job.names[j] for j in np.asarray(parts).argmax(axis=1)]
-    job.write_matrix(job.names, parts, {"top": top})
+
+    def top(parts: Any) -> dict[str, Any]:
+        return {"top": [job.names[j] for j in np.asarray(parts).argmax(axis=1)]}
+
+    job.write_matrix(job.names, job.ae.explain, top)
 
 
 @cli.command()
@@ -229,6 +243,48 @@ def compare(model: str, data: str, *, as_json: bool, **given: Any) -> None:
     job = Job(model, data, **given)
     comparison = job.apply(job.ae.compare_pca)
     click.echo(json.dumps(comparison.to_dict()) if as_json else str(comparison))
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA)
+@click.option("-o", "--output", default="report.html", metavar="FILE", show_default=True)
+@click.option("--image-shape", nargs=2, type=int, metavar="H W", help="The rows are images.")
+@click.option("--sweep/--no-sweep", default=None, help="Code size against loss; default: if quick.")
+@click.option("--limit", multiple=True, metavar="NAME=N", help="E.g. max_size, points, columns.")
+def report(model: str, data: str, **given: Any) -> None:
+    """Write a page about the model on the rows of DATA: one file, opened by any browser.
+
+    The verdict, loss curves, code size, codes, scores, strangest rows, columns, reconstructions,
+    units, sliders for the code. Nothing in it is loaded from elsewhere.
+    """
+    from xhat.cli_report import write_report  # noqa: PLC0415
+
+    write_report(model, data, **given)
+
+
+@cli.command()
+@options(DATA)
+@click.option("--components", metavar="K,K", help="Code sizes; default: powers of two.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+def sweep(data: str, components: str | None, **given: Any) -> None:
+    """Print the held-out loss of xhat and PCA at several code sizes, and which to take."""
+    from xhat.cli_report import print_sweep  # noqa: PLC0415
+
+    print_sweep(data, components, **given)
+
+
+@cli.command()
+@click.option("-o", "--output", default="lesson.html", metavar="FILE", show_default=True)
+@options(TALK)
+def lesson(output: str, *, as_json: bool, words: Words) -> None:
+    """Write a page that teaches: the textbook model on digits, trained step by step in the browser.
+
+    Every number of one row's derivation is shown, as in docs/maths.md.
+    """
+    from xhat.cli_report import write_lesson  # noqa: PLC0415
+
+    write_lesson(output, words, as_json=as_json)
 
 
 @cli.command()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +17,17 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
+from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from xhat.data.containers import (
     is_lazy,
     numbers_frame,
+    reasons_table,
     table_of,
     typed_table,
 )
 from xhat.data.kinds import Auto, Heads, Kind
+from xhat.data.spool import Rows, gathered
+from xhat.data.stream import as_stream, is_stream, whole
 from xhat.errors import DataError, ParameterError
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
@@ -32,8 +35,8 @@ from xhat.maths.types import Matrix, Vector
 from xhat.progress import Progress
 from xhat.requests import build_request
 from xhat.settings import Request
-from xhat.sources import Source, merge_rows
-from xhat.train.checkpoint import Checkpoint
+from xhat.sources import Source, held_out_rows, merge_rows
+from xhat.train.checkpoint import Checkpoint, opened
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
@@ -41,10 +44,16 @@ from xhat.validation import TableInput, warn_if_empty
 from xhat.verdict import Comparison, compare
 from xhat.weights import weighted_quantile
 
+if TYPE_CHECKING:
+    from xhat.report import Report
+
 Floats = npt.NDArray[np.float64]
+#: Training rows of a stream whose scores set ``offset_``: their quantiles are known to 0.1 %.
+OFFSET_ROWS = 50_000
 
 
 class Autoencoder(
+    CallbackSupportMixin,
     TableInput,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -91,7 +100,7 @@ class Autoencoder(
         10,000) are kept for the verdict alone. 0: train on everything to the last epoch.
     stopping : EarlyStopping, int, None or "auto", default="auto"
         When to stop (int: patience in epochs). None: never early; the best epoch is still kept.
-    contamination : float in (0, 0.5] or "auto", default="auto"
+    contamination : float in [0, 0.5] or "auto", default="auto"
         Share of training rows that ``predict`` calls outliers; "auto" is 0.05.
     random_state : int, RandomState or None, default=None
         Seed of split, start, order and noise.
@@ -202,6 +211,7 @@ class Autoencoder(
         }
         return cls(n_components, **{**defaults, **parameters})
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -215,8 +225,10 @@ class Autoencoder(
 
         Parameters
         ----------
-        X : array, CSR matrix or data frame of shape (n, d)
-            Numbers, categories, booleans, dates; missing cells are allowed.
+        X : array, CSR matrix, data frame or Arrow stream of shape (n, d)
+            Numbers, categories, booleans, dates; missing cells are allowed. A stream (anything
+            with ``__arrow_c_stream__``: a record batch reader, a DuckDB relation) is read once; if
+            it is large, its rows wait on disk, in the folder for temporary files.
         y : None
             Ignored.
         sample_weight : array of shape (n,) or None
@@ -240,6 +252,8 @@ class Autoencoder(
             If the loss stops being finite.
         """
         request = build_request(self)
+        if is_stream(X):
+            return self._fit_stream(request, X, sample_weight, X_val, checkpoint)
         matrix = self._learn(X)
         weight = self._weights(sample_weight, matrix)
         source = self._source(matrix, weight)
@@ -248,12 +262,42 @@ class Autoencoder(
         if X_val is not None:
             validation = self._source(self._read(X_val))
         rng = self._generator()
-        progress = Progress(self.verbose)
-        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-            checkpoint = Checkpoint(Path(checkpoint))
-        self._fit = fitting.fit(request, source, validation, rng, progress, checkpoint)
+        epochs = Epochs(self)
+        with Progress(self.verbose, epochs) as progress:
+            self._fit = fitting.fit(request, source, validation, rng, progress, opened(checkpoint))
         self._settle()
         self._set_offset(matrix, weight)
+        if self._fit.interrupted:
+            raise KeyboardInterrupt
+        epochs.close()
+        self._warn_if_copying(request)
+        return self
+
+    def _fit_stream(
+        self, request: Request, X: Any, sample_weight: Any, X_val: Any, checkpoint: Any
+    ) -> Self:
+        """Read a stream once, then fit what it held: in memory if it is small, else from disk."""
+        stream, rng = as_stream(X), self._generator()
+        if sample_weight is not None:
+            raise ParameterError("sample_weight needs a table in memory: X is a stream")
+        fraction = 0.0 if X_val is not None else request.validation_fraction
+        wish = self._wish(stream.names)
+        with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
+            if not isinstance(found, Rows):
+                fitted: Self = self.fit(found, X_val=whole(X_val), checkpoint=checkpoint)
+                return fitted
+            self._learn_stored(stream, found.storage)
+            source = Source(found.blocks, found.storage, lazy=True)
+            validation = None
+            if X_val is not None:
+                validation = self._source(self._read(whole(X_val)))
+            elif len(found.held_out):
+                validation = Source(found.held_out, found.storage, origin=found.numbers)
+            self._fit = fitting.fit(
+                request, source, validation, rng, Progress(self.verbose), opened(checkpoint)
+            )
+            self._settle()
+            self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
         if self._fit.interrupted:
             raise KeyboardInterrupt
         self._warn_if_copying(request)
@@ -293,6 +337,7 @@ class Autoencoder(
         A row's code does not depend on the other rows, to the bit.
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return self._fit.model.codes(matrix)
 
@@ -322,28 +367,49 @@ class Autoencoder(
     def reconstruct(self, X: Any) -> Any:
         """Return x_hat for every row: ``inverse_transform(transform(X))`` in X's container."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         model = self._fit.model
         return typed_table(X, model.decode(model.codes(matrix)), self._storage)
 
-    def explain(self, X: Any) -> Any:
+    def explain(self, X: Any, *, detail: bool = False) -> Any:
         """Return every column's part of the anomaly score, in nats; rows sum to it.
 
         Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
         rows, binary columns ``-log p(observed)``. 0 is perfect.
 
+        Parameters
+        ----------
+        X : like in fit
+            Rows.
+        detail : bool
+            Return a long table instead, one line per cell: row (pandas: the index), column,
+            observed, expected, nats. Expected is what the cell was scored against; the encoder
+            sees the row clipped to the training range. Cells stay what they are in pandas and
+            arrays (which give a record array); polars and Arrow columns have one type, so there
+            they are text where not all columns are numbers.
+
         Returns
         -------
-        float64 array or data frame of shape (n, d)
+        float64 array or data frame of shape (n, d), or the long table
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
+        if detail:
+            return self._reasons(X, matrix)
         nats = self._storage.widen(self._fit.model.nats(matrix))
         return numbers_frame(X, nats, self._names())
+
+    def _reasons(self, X: Any, matrix: Any) -> Any:
+        nats, expected = self._fit.model.reasons(matrix)
+        table = typed_table(X, expected, self._storage)
+        return reasons_table(X, table, self._storage.widen(nats), self._storage)
 
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         warn_if_empty(matrix)
         return self._scores(matrix)
@@ -365,6 +431,7 @@ class Autoencoder(
             Same container, columns, order, types and index; categories come back as categories.
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
@@ -410,8 +477,9 @@ class Autoencoder(
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean reconstruction loss, what a grid search maximises."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
-        return -float(self._fit.model.losses(matrix).sum(axis=1).mean())
+        return self._fit.model.score(matrix)
 
     def compare_pca(self, X: Any = None) -> Comparison:
         """Compare with PCA and the mean on the same rows at the same code size.
@@ -452,8 +520,60 @@ class Autoencoder(
             Largest relative error per parameter (float64; about 1e-8 is exact).
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return lesson.check_gradients(self._fit.model, matrix, build_request(self))
+
+    def report(
+        self,
+        X: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        sweep: Any = "auto",
+        title: str | None = None,
+        names: Any = None,
+        command: str | None = None,
+        **limits: int,
+    ) -> Report:
+        """Return a report on rows X: one self-contained page, also as JSON and Markdown.
+
+        Parameters
+        ----------
+        X : like in fit
+            Rows to look at, best ones that were not trained on.
+        image_shape : (height, width) or None
+            Draw the rows as images.
+        sweep : "auto", bool or Sweep
+            The picture of code size against held-out loss: True fits at several sizes on at most
+            20,000 rows, "auto" only where that takes seconds; or give a ``Sweep``.
+        title : str or None
+            Heading of the page.
+        names : sequence of str or None
+            Column names, where X has none of its own.
+        command : str or None
+            What the page gives as the command that makes it.
+        **limits : int
+            ``max_size`` (bytes), ``points``, ``columns``, ``strangest``, ``units``, ``weights``,
+            ``originals``, ``reasons``, ``epochs``: how much the page may hold (``Limits``).
+
+        Returns
+        -------
+        Report
+            With ``html()``, ``write_html(path)``, ``open()``, ``json()``, ``markdown()``.
+        """
+        from xhat.report import limits_of, make_report  # noqa: PLC0415
+
+        check_is_fitted(self)
+        return make_report(
+            self,
+            X,
+            image_shape=image_shape,
+            sweep=sweep,
+            title=title,
+            names=names,
+            command=command,
+            limits=limits_of(limits),
+        )
 
     def save(self, path: Any) -> None:
         """Write the fitted model to one file (safetensors with a JSON header, no pickle)."""
@@ -496,8 +616,7 @@ class Autoencoder(
 
     def _scores(self, matrix: Any) -> Floats:
         # Summed as explain returns it, left-out columns included: the same bits.
-        scores: Floats = self._storage.widen(self._fit.model.nats(matrix)).sum(axis=1)
-        return scores
+        return self._fit.model.scores(matrix, self._storage.widen)
 
     def _warn_if_copying(self, request: Request) -> None:
         lesson.warn_if_copying(self._fit, request)

@@ -26,8 +26,17 @@ from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
+from xhat.progress import Progress
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
-from xhat.sources import Source, Split, Subset, split_rows, split_validation
+from xhat.sources import (
+    Index,
+    Source,
+    Split,
+    Subset,
+    everything_trains,
+    split_rows,
+    split_validation,
+)
 from xhat.start import start
 from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
@@ -118,10 +127,12 @@ def fit(
     """Fit a model to the rows of ``source``; ``validation`` replaces the random held-out rows."""
     if checkpoint is not None:
         checkpoint.begin(rng)
-    if validation is None:
+    if validation is None and source.on_disk:
+        split = everything_trains(source)
+    elif validation is None:
         split = split_rows(source.n, request.validation_fraction, rng)
     else:
-        split = split_validation(source.n, validation.n, rng)
+        split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
         return _finish(ready, _train(ready, rng, on_epoch, checkpoint=checkpoint))
@@ -299,6 +310,8 @@ def _train(
         stop_after,
         checkpoint,
     )
+    if isinstance(on_epoch, Progress):
+        on_epoch.begin(epochs, ready.rows.n)
     lbfgs = isinstance(request.optimizer, LBFGS)
     begun = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
     state, run = LoopState(theta, begun, rng, monitor), train_lbfgs if lbfgs else train
@@ -323,7 +336,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     _calibrate(ready, model)
     scores = np.empty(0)
     if len(ready.split.unseen):
-        scores = np.sort(model.nats(Subset(ready.others.X, ready.split.unseen)).sum(axis=1))
+        scores = np.sort(model.scores(Subset(ready.others.X, ready.split.unseen)))
     result = Fit(
         model,
         ready.baseline,
@@ -359,7 +372,8 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
 
 def _calibrate(ready: Prepared, model: Model) -> None:
     """Set the residual spread: on unseen rows, or on all rows where those are few."""
-    split, source, index = ready.split, ready.others, ready.split.unseen
+    split, source = ready.split, ready.others
+    index: Index = split.unseen
     if len(index) < FEW:
         source, index = ready.source, split.train
         if ready.others is ready.source:
@@ -371,6 +385,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
 def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
     """Compare on the rows used for nothing else; smaller tables use less honest rows and say so."""
     split = ready.split
+    index: Index
     if len(split.verdict):
         source, index, rows = (
             ready.others,

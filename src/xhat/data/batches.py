@@ -12,11 +12,23 @@ from typing import Protocol
 
 import numpy as np
 
+from xhat.data.scratch import BlockOrder, Blocks
 from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix, Vector
 
 #: Rows per tile wherever all rows are walked; sums and scores do not depend on file chunks.
 TILE = 4096
+#: Cells of a tile at most: 16 MB in float64, however many columns there are.
+TILE_CELLS = 2**21
+
+
+def tile_rows(width: int) -> int:
+    """Return the rows of a tile of a matrix of ``width`` columns: the same for the same table.
+
+    >>> tile_rows(30), tile_rows(10_000)
+    (4096, 209)
+    """
+    return max(16, min(TILE, TILE_CELLS // max(width, 1)))
 
 
 class Rows(Protocol):
@@ -27,11 +39,18 @@ class Rows(Protocol):
         """Number of rows."""
 
     @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+
+    @property
     def resident(self) -> Batch | None:
         """All rows as one encoded Batch, or None if they are encoded piece by piece."""
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows as a dense Batch."""
+
+    def order(self, rng: np.random.Generator) -> Integers | BlockOrder:
+        """Return the rows in a random order, which may be made up as it is sliced."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +65,18 @@ class DenseRows:
         return len(self.batch.X)
 
     @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return int(self.batch.X.shape[1])
+
+    @property
     def resident(self) -> Batch | None:
         """All rows."""
         return self.batch
+
+    def order(self, rng: np.random.Generator) -> Integers:
+        """Return any order with the same probability."""
+        return rng.permutation(self.n)
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows."""
@@ -70,15 +98,18 @@ class LazyRows:
         The raw rows.
     encode : callable
         Raw dense rows to an encoded Batch.
-    index : ndarray of intp
-        Which rows of the source belong to this set.
+    index : ndarray of intp or range
+        Which rows of the source belong to this set; a range starts at 0.
+    width : int
+        Number of encoded columns.
     weight : ndarray or None
         Weight of each row of this set.
     """
 
     source: object
     encode: Callable[[Matrix], Batch]
-    index: Integers
+    index: Integers | range
+    width: int
     weight: Vector | None = None
 
     @property
@@ -93,8 +124,15 @@ class LazyRows:
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows, densified and encoded."""
-        batch = self.encode(dense(self.source[self.index[index]]))  # type: ignore[index]
+        rows = index if isinstance(self.index, range) else self.index[index]
+        batch = self.encode(dense(self.source[rows]))  # type: ignore[index]
         return replace(batch, weight=None if self.weight is None else self.weight[index])
+
+    def order(self, rng: np.random.Generator) -> Integers | BlockOrder:
+        """Return any order with the same probability; rows on disk: see BlockOrder."""
+        if isinstance(self.source, Blocks):
+            return self.source.order(rng)
+        return rng.permutation(self.n)
 
 
 def dense(rows: object) -> Matrix:
@@ -104,5 +142,6 @@ def dense(rows: object) -> Matrix:
 
 def tiles(rows: Rows) -> Iterator[Batch]:
     """Walk all rows in order, in fixed tiles."""
-    for start in range(0, rows.n, TILE):
-        yield rows.take(slice(start, min(start + TILE, rows.n)))
+    size = tile_rows(rows.width)
+    for start in range(0, rows.n, size):
+        yield rows.take(slice(start, min(start + size, rows.n)))

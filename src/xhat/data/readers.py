@@ -99,15 +99,20 @@ def _parquet(path: str) -> Iterator[Any]:
 
 
 def _named(table: Any) -> Table:
-    """Check the column names of a pyarrow table."""
-    names = [str(name) for name in table.column_names]
+    """Return a pyarrow table whose names are all different, as a table."""
+    names = check_unique([str(name) for name in table.column_names])
+    return Table(plain_columns(table), names)
+
+
+def check_unique(names: list[str]) -> list[str]:
+    """Return the names of the columns, or refuse one that stands there twice."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(
             f"the column name {twice!r} stands {names.count(twice)} times in the header: rename "
             "these columns, or give --no-header if the file has no header"
         )
-    return Table(_numbers(table), names)
+    return names
 
 
 def need_pyarrow(suffix: str) -> None:
@@ -137,12 +142,14 @@ def _read_arrow(path: str, suffix: str) -> Any:
         raise DataError(f"not {what} file, or a damaged one ({reason})") from None
 
 
-def _numbers(table: Any) -> Any:
+def plain_columns(table: Any) -> Any:
     """Decode dictionaries and decimals, which are numbers and text in disguise."""
     import pyarrow as pa  # noqa: PLC0415
 
     for j, field in enumerate(table.schema):
         column = table.column(j)
+        if isinstance(field.type, pa.BaseExtensionType):
+            column = _unwrapped(column)
         if pa.types.is_dictionary(field.type):
             column = column.cast(field.type.value_type)
         if pa.types.is_decimal(column.type):
@@ -150,6 +157,15 @@ def _numbers(table: Any) -> Any:
         if column.type != field.type:
             table = table.set_column(j, field.name, column)
     return table
+
+
+def _unwrapped(column: Any) -> Any:
+    """Return what an extension type is stored as; PostgreSQL's numeric is text for numbers."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind, storage = str(getattr(column.type, "type_name", "")), column.type.storage_type
+    plain = column.cast(storage)
+    return plain.cast(pa.float64()) if kind == "numeric" else plain
 
 
 def _array(matrix: Any) -> Table:

@@ -92,7 +92,7 @@ def _epoch(plan: Plan, state: LoopState) -> float:
         state.rng.bit_generator.state = state.epoch_generator
     state.epoch_generator = dict(state.rng.bit_generator.state)
     # One batch with everything needs no order, and keeps its sums in the same order every epoch.
-    order = np.arange(n) if size == n else state.rng.permutation(n)
+    order = np.arange(n) if size == n else plan.rows.order(state.rng)
     key = int(state.rng.integers(2**63))
     steps = -(-n // size)
     first_step, total = state.epoch * steps, plan.epochs * steps

@@ -4,7 +4,7 @@ ENV := .venv-test
 SOURCES := pyproject.toml $(wildcard meson.build meson_options.txt) $(shell find src -type f -not -name '*.pyc')
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test check size clean chromium
+.PHONY: demo test nightly check size clean chromium
 
 demo: .venv/bin/xhat
 	.venv/bin/xhat demo
@@ -17,6 +17,11 @@ demo: .venv/bin/xhat
 # found through --pyargs. The environment is apart from .venv, which may hold an editable install.
 test: $(ENV)/installed
 	$(ENV)/bin/python -m pytest $(PYTEST_ARGS) -c pyproject.toml --rootdir=. --pyargs tests docs xhat
+
+# The long runs; docs/testing.md quotes their figures.
+nightly: $(ENV)/installed
+	XHAT_FIGURES=build/figures $(ENV)/bin/python -m pytest -c pyproject.toml --rootdir=. -m nightly tests/trust
+	$(ENV)/bin/python -m benchmarks.testing
 
 check: $(ENV)/linted
 	$(ENV)/bin/ruff format --check .

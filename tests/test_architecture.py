@@ -15,20 +15,8 @@ FLOORS = [
     [{"maths"}],
     [{"engines"}, {"data"}],
     [{"train"}],
-    [
-        {
-            "auto",
-            "baseline",
-            "crossfit",
-            "model",
-            "settings",
-            "sources",
-            "start",
-            "verdict",
-            "weights",
-        }
-    ],
-    [{"fingerprint", "header", "plain"}],
+    [{"auto", "baseline", "model", "settings", "sources", "start", "verdict", "weights"}],
+    [{"crossfit", "fingerprint", "header", "plain"}],
     [
         {
             "fitting",
@@ -42,7 +30,7 @@ FLOORS = [
         }
     ],
     [{"estimator"}],
-    [{"sweep", "recipes"}],
+    [{"sweep"}, {"recipes"}],
     [{"report"}, {"plot"}],
     [
         {
@@ -54,8 +42,8 @@ FLOORS = [
             "cli_tools",
             "__main__",
             "__init__",
-            "interrupts",
             "batch",
+            "interrupts",
         }
     ],
 ]

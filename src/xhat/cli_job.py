@@ -117,12 +117,15 @@ class Job:
     def _each(self, function: Callable[[Chunk], Columns]) -> Iterator[Columns]:
         """Yield what ``function`` makes of each chunk; errors name the user's row and line."""
         with about(self.data):
+            chunk = None
             for chunk in self.chunks():
                 try:
                     yield function(chunk)
                 except CellError as error:
                     row = chunk.first + error.row
                     raise error.at(chunk.first, self.stream.place(row)) from None
+            if chunk is None:
+                raise DataError("the table has no rows")
 
     def write_matrix(
         self,

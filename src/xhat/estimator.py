@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -38,7 +37,7 @@ from xhat.progress import Progress
 from xhat.requests import build_request
 from xhat.settings import Request
 from xhat.sources import Source, held_out_rows, merge_rows
-from xhat.train.checkpoint import Checkpoint
+from xhat.train.checkpoint import Checkpoint, opened
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
@@ -255,7 +254,7 @@ class Autoencoder(
         """
         request = build_request(self)
         if is_stream(X):
-            return self._fit_stream(request, X, sample_weight, X_val)
+            return self._fit_stream(request, X, sample_weight, X_val, checkpoint)
         matrix = self._learn(X)
         weight = self._weights(sample_weight, matrix)
         source = self._source(matrix, weight)
@@ -264,11 +263,9 @@ class Autoencoder(
         if X_val is not None:
             validation = self._source(self._read(X_val))
         rng = self._generator()
-        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-            checkpoint = Checkpoint(Path(checkpoint))
         epochs = Epochs(self)
         with Progress(self.verbose, epochs) as progress:
-            self._fit = fitting.fit(request, source, validation, rng, progress, checkpoint)
+            self._fit = fitting.fit(request, source, validation, rng, progress, opened(checkpoint))
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:
@@ -277,7 +274,9 @@ class Autoencoder(
         self._warn_if_copying(request)
         return self
 
-    def _fit_stream(self, request: Request, X: Any, sample_weight: Any, X_val: Any) -> Self:
+    def _fit_stream(
+        self, request: Request, X: Any, sample_weight: Any, X_val: Any, checkpoint: Any
+    ) -> Self:
         """Read a stream once, then fit what it held: in memory if it is small, else from disk."""
         stream, rng = as_stream(X), self._generator()
         if sample_weight is not None:
@@ -286,8 +285,8 @@ class Autoencoder(
         wish = self._wish(stream.names)
         with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
             if not isinstance(found, Rows):
-                self.fit(found, X_val=whole(X_val))
-                return self
+                fitted: Self = self.fit(found, X_val=whole(X_val), checkpoint=checkpoint)
+                return fitted
             self._learn_stored(stream, found.storage)
             source = Source(found.blocks, found.storage, lazy=True)
             validation = None
@@ -295,7 +294,9 @@ class Autoencoder(
                 validation = self._source(self._read(whole(X_val)))
             elif len(found.held_out):
                 validation = Source(found.held_out, found.storage, origin=found.numbers)
-            self._fit = fitting.fit(request, source, validation, rng, Progress(self.verbose))
+            self._fit = fitting.fit(
+                request, source, validation, rng, Progress(self.verbose), opened(checkpoint)
+            )
             self._settle()
             self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
         if self._fit.interrupted:

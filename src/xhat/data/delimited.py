@@ -143,7 +143,10 @@ def _verbatim(dialect: Dialect) -> list[str]:
 
 def delimiter_of(data: bytes) -> str:
     """Return the delimiter of the header line."""
-    first = data.lstrip().split(b"\n", 1)[0].decode()
+    try:
+        first = data.lstrip().split(b"\n", 1)[0].decode()
+    except UnicodeDecodeError:
+        raise DataError("line 1 is not UTF-8 text: save the file as UTF-8") from None
     return max(DELIMITERS, key=first.count)
 
 

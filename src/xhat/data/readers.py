@@ -99,7 +99,7 @@ def _parquet(path: str) -> Iterator[Any]:
 
 
 def _named(table: Any) -> Table:
-    """Check the column names of a pyarrow table."""
+    """Return a pyarrow table whose names are all different, as a table."""
     names = check_unique([str(name) for name in table.column_names])
     return Table(plain_columns(table), names)
 

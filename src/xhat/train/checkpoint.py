@@ -9,6 +9,7 @@ scales, start) is not stored; a fingerprint of both makes sure that it comes out
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -163,6 +164,13 @@ class Checkpoint:
             files.remove(path)
         now = time.monotonic()
         self._due = now + max(EVERY, PATIENCE * (now - began))
+
+
+def opened(checkpoint: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint | None:
+    """Return the checkpoint of a folder."""
+    if checkpoint is None or isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    return Checkpoint(Path(checkpoint))
 
 
 def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ ENV := .venv-test
 SOURCES := pyproject.toml $(wildcard meson.build meson_options.txt) $(shell find src -type f -not -name '*.pyc')
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test check size clean
+.PHONY: demo test check size clean chromium
 
 demo: .venv/bin/xhat
 	.venv/bin/xhat demo
@@ -24,6 +24,12 @@ check: $(ENV)/linted
 	$(ENV)/bin/mypy
 	$(ENV)/bin/python -m pytest -q tests/test_architecture.py
 
+# The page of the report is tested in Debian's Chromium, where it can be had.
+chromium:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium here: the tests of the page will be skipped" >&2
+
 $(ENV)/installed: $(SOURCES)
 	test -x $(ENV)/bin/python || $(PYTHON) -m venv $(ENV)
 	$(ENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
@@ -35,7 +41,7 @@ $(ENV)/linted: pyproject.toml $(ENV)/installed
 
 # Lines per file, the longest first.
 size:
-	@wc -l $$(git ls-files 'src/*.py' 'src/*.cpp' 'src/*.h' 'tests/*.py') | sort -rn
+	@wc -l $$(git ls-files 'src/*.py' 'src/*.pyx' 'src/*.cpp' 'src/*.hpp' 'tests/*.py') | sort -rn
 
 clean:
 	rm -rf $(ENV) build dist

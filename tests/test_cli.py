@@ -361,7 +361,9 @@ def test_progress_on_a_terminal_leaves_the_model_alone(folder):
     ours, theirs = os.openpty()
     subprocess.run([*command, "seen.xhat"], cwd=folder, stderr=theirs, check=True)
     os.close(theirs)
-    assert b"epoch 1: loss" in os.read(ours, 10_000)
+    said = os.read(ours, 10_000)  # a bar with rich, lines without
+    assert b"epoch" in said
+    assert b"loss" in said
     os.close(ours)
     assert (folder / "seen.xhat").read_bytes() == (folder / "plain.xhat").read_bytes()
 

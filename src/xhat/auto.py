@@ -46,14 +46,15 @@ def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, 
     Beside an overcomplete code (``copying``) layers would only help it to copy.
 
     >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
-    ((), (64,), (128,))
+    ((), (64,), (128, 128))
     """
     if copying:
         return (), "the code is overcomplete"
     if n < TINY:
         return (), f"{n} training rows are too few for a hidden layer: PCA"
-    width = 32 if n < 300 else 64 if n < SMALL else 128
-    return (width,), f"{n} training rows"
+    if n < SMALL:
+        return (32 if n < 300 else 64,), f"{n} training rows"
+    return (128, 128), f"{n} training rows"
 
 
 def activations(hidden: tuple[int, ...], *, pca: bool) -> tuple[tuple[str, str], str]:
@@ -80,13 +81,13 @@ def batch_size(n: int, *, exact: bool) -> tuple[int, str]:
 
 
 def epochs(n: int, size: int, optimizer: str) -> tuple[int, str]:
-    """About 8,000 steps in 20 to 200 epochs; full batch: 1,500 epochs of one step."""
+    """About 20,000 steps in 20 to 1,000 epochs; full batch: 1,500 epochs of one step."""
     if optimizer == "lbfgs":
         return 1000, "iterations of L-BFGS at most"
     if size >= n:
         return 1500, "full-batch steps"
     steps = -(-n // size)
-    return max(20, min(200, round(8000 / steps))), "about 8,000 steps"
+    return max(20, min(1000, round(20_000 / steps))), "about 20,000 steps"
 
 
 def schedule(optimizer: str) -> tuple[Schedule, str]:

@@ -95,6 +95,7 @@ def cli() -> None:
     xhat fit table.csv --id name -o m.xhat   fit, and compare with PCA
     xhat score m.xhat new.csv --id name      how strange each row is
     xhat explain m.xhat new.csv --id name    which columns made it so
+    xhat report m.xhat new.csv --id name     a page with pictures
 
     DATA is a CSV, TSV, Parquet, Arrow, npy or npz file of any size, a folder of such files or a
     pattern ('data/*.csv'); - is CSV on standard input.
@@ -219,6 +220,48 @@ def compare(model: str, data: str, *, as_json: bool, **given: Any) -> None:
     job = Job(model, data, **given)
     comparison = job.apply(job.ae.compare_pca)
     click.echo(json.dumps(comparison.to_dict()) if as_json else str(comparison))
+
+
+@cli.command()
+@click.argument("model")
+@options(DATA)
+@click.option("-o", "--output", default="report.html", metavar="FILE", show_default=True)
+@click.option("--image-shape", nargs=2, type=int, metavar="H W", help="The rows are images.")
+@click.option("--sweep/--no-sweep", default=None, help="Code size against loss; default: if quick.")
+@click.option("--limit", multiple=True, metavar="NAME=N", help="E.g. max_size, points, columns.")
+def report(model: str, data: str, **given: Any) -> None:
+    """Write a page about the model on the rows of DATA: one file, opened by any browser.
+
+    The verdict, loss curves, code size, codes, scores, strangest rows, columns, reconstructions,
+    units, sliders for the code. Nothing in it is loaded from elsewhere.
+    """
+    from xhat.cli_report import write_report  # noqa: PLC0415
+
+    write_report(model, data, **given)
+
+
+@cli.command()
+@options(DATA)
+@click.option("--components", metavar="K,K", help="Code sizes; default: powers of two.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+def sweep(data: str, components: str | None, **given: Any) -> None:
+    """Print the held-out loss of xhat and PCA at several code sizes, and which to take."""
+    from xhat.cli_report import print_sweep  # noqa: PLC0415
+
+    print_sweep(data, components, **given)
+
+
+@cli.command()
+@click.option("-o", "--output", default="lesson.html", metavar="FILE", show_default=True)
+@options(TALK)
+def lesson(output: str, *, as_json: bool, words: Words) -> None:
+    """Write a page that teaches: the textbook model on digits, trained step by step in the browser.
+
+    Every number of one row's derivation is shown, as in docs/maths.md.
+    """
+    from xhat.cli_report import write_lesson  # noqa: PLC0415
+
+    write_lesson(output, words, as_json=as_json)
 
 
 @cli.command()

@@ -10,6 +10,8 @@ import numpy as np
 from xhat.cli_tools import Words
 
 STRANGEST, REASONS = 3, 3
+#: Written to the current folder.
+REPORT = "xhat-demo.html"
 
 
 def run_demo(output: str | None, words: Words, *, as_json: bool) -> None:
@@ -29,6 +31,9 @@ def run_demo(output: str | None, words: Words, *, as_json: bool) -> None:
         print(json.dumps({"verdict": ae.compare_pca().to_dict(), "strangest": rows}))  # noqa: T201
         return
     print(_page(ae, X, rows, output))  # noqa: T201
+    page = ae.report(X, names=names, title="569 tumours", command="xhat demo")
+    page.write_html(REPORT)
+    print(f"\nThe report, to open in a browser: {REPORT} ({page.size_text})")  # noqa: T201
 
 
 def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
@@ -74,6 +79,7 @@ def _page(ae: Any, X: Any, rows: list[dict[str, Any]], output: str | None) -> st
             f"  xhat fit {data} -o model.xhat",
             f"  xhat score model.xhat {data}",
             f"  xhat explain model.xhat {data}",
+            f"  xhat report model.xhat {data}",
         ]
     )
 

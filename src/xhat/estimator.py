@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
+from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from xhat.data.containers import (
     is_lazy,
     numbers_frame,
@@ -42,12 +43,16 @@ from xhat.validation import TableInput, warn_if_empty
 from xhat.verdict import Comparison, compare
 from xhat.weights import weighted_quantile
 
+if TYPE_CHECKING:
+    from xhat.report import Report
+
 Floats = npt.NDArray[np.float64]
 #: Training rows of a stream whose scores set ``offset_``: their quantiles are known to 0.1 %.
 OFFSET_ROWS = 50_000
 
 
 class Autoencoder(
+    CallbackSupportMixin,
     TableInput,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -205,6 +210,7 @@ class Autoencoder(
         }
         return cls(n_components, **{**defaults, **parameters})
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
         """Fit the model to the rows of X.
 
@@ -243,12 +249,14 @@ class Autoencoder(
         if X_val is not None:
             validation = self._source(self._read(X_val))
         rng = self._generator()
-        progress = Progress(self.verbose)
-        self._fit = fitting.fit(request, source, validation, rng, progress)
+        epochs = Epochs(self)
+        with Progress(self.verbose, epochs) as progress:
+            self._fit = fitting.fit(request, source, validation, rng, progress)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:
             raise KeyboardInterrupt
+        epochs.close()
         self._warn_if_copying(request)
         return self
 
@@ -514,6 +522,57 @@ class Autoencoder(
         X = whole(X)
         matrix = self._read(X)
         return lesson.check_gradients(self._fit.model, matrix, build_request(self))
+
+    def report(
+        self,
+        X: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        sweep: Any = "auto",
+        title: str | None = None,
+        names: Any = None,
+        command: str | None = None,
+        **limits: int,
+    ) -> Report:
+        """Return a report on rows X: one self-contained page, also as JSON and Markdown.
+
+        Parameters
+        ----------
+        X : like in fit
+            Rows to look at, best ones that were not trained on.
+        image_shape : (height, width) or None
+            Draw the rows as images.
+        sweep : "auto", bool or Sweep
+            The picture of code size against held-out loss: True fits at several sizes on at most
+            20,000 rows, "auto" only where that takes seconds; or give a ``Sweep``.
+        title : str or None
+            Heading of the page.
+        names : sequence of str or None
+            Column names, where X has none of its own.
+        command : str or None
+            What the page gives as the command that makes it.
+        **limits : int
+            ``max_size`` (bytes), ``points``, ``columns``, ``strangest``, ``units``, ``weights``,
+            ``originals``, ``reasons``, ``epochs``: how much the page may hold (``Limits``).
+
+        Returns
+        -------
+        Report
+            With ``html()``, ``write_html(path)``, ``open()``, ``json()``, ``markdown()``.
+        """
+        from xhat.report import limits_of, make_report  # noqa: PLC0415
+
+        check_is_fitted(self)
+        return make_report(
+            self,
+            X,
+            image_shape=image_shape,
+            sweep=sweep,
+            title=title,
+            names=names,
+            command=command,
+            limits=limits_of(limits),
+        )
 
     def save(self, path: Any) -> None:
         """Write the fitted model to one file (safetensors with a JSON header, no pickle)."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xhat import auto
 from xhat.baseline import Baseline, fit_baseline, fit_pca, mean_losses
+from xhat.crossfit import FOLDS, cross_fit, folds, in_encoded_units
 from xhat.data.batches import Rows
 from xhat.data.columns import Schema, fit_schema
 from xhat.data.kinds import resolve_kinds
@@ -24,6 +25,7 @@ from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
+from xhat.progress import Progress
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import (
     Index,
@@ -91,6 +93,10 @@ class Prepared:
             return self.baseline.theta.copy()
         return start(self.shape.net, self.baseline, rng).astype(self.dtype)
 
+    def pca(self) -> Model:
+        """Return PCA as a model, its scores not yet calibrated."""
+        return replace(self.model(self.baseline.theta), net=self.baseline.net)
+
     def model(self, theta: Vector) -> Model:
         """Return a model, its scores not yet calibrated."""
         rounds = 1 if isinstance(self.objective.corruption, Masking) else ROUNDS
@@ -118,8 +124,76 @@ def fit(
     else:
         split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
+    if _is_small(ready):
+        return _fit_small(ready, rng, on_epoch)
     state = _train(ready, rng, on_epoch)
     return _finish(ready, state)
+
+
+def _is_small(ready: Prepared) -> bool:
+    """Whether the epoch is chosen by cross-fitting: see crossfit.py."""
+    request, held = ready.request, ready.held_out is not None
+    small = request.exact(ready.source.n) and ready.others is ready.source and held
+    return small and not request.lbfgs and request.stopping is None and ready.shape.net.linear_path
+
+
+def _fit_small(
+    ready: Prepared, rng: np.random.Generator, on_epoch: Callable[[LoopState], None]
+) -> Fit:
+    """Choose the epoch on five folds, then train on all rows but those of the verdict."""
+    request, source, net = ready.request, ready.source, ready.shape.net
+    same = replace(request, n_components=net.k, hidden=net.hidden)
+    seed = int(rng.integers(2**63))
+
+    def run(split: Split, epochs: int | None) -> tuple[Prepared, LoopState]:
+        part = prepare(same, source, source, split)
+        part.choices.said.update(ready.choices.said)
+        return part, _train(part, np.random.default_rng(seed), _silent, stop_after=epochs)
+
+    def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
+        part, state = run(split, epochs)
+        model = part.model(state.theta) if epochs else part.pca()
+        return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)
+
+    pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
+    cross = cross_fit(
+        folds(pool, rng),
+        lambda split: run(split, None)[1].monitor.held_out,
+        model_after,
+        source,
+        GAIN,
+    )
+    final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
+    state = _train(final, np.random.default_rng(seed), on_epoch, stop_after=cross.epoch)
+    model = final.model(state.theta) if cross.epoch else final.pca()
+    model.residual = in_encoded_units(cross.residual, model)
+    said = {**final.choices.said, **ready.choices.said}
+    said["selection"] = (
+        f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, cross-fitted in {FOLDS} folds"
+    )
+    is_pca = cross.epoch == 0
+    verdict = (
+        _verdict(final, model, is_pca=is_pca) if len(ready.split.verdict) else cross.comparison
+    )
+    history = {"loss": state.monitor.loss, "held_out_loss": cross.curve}
+    result = Fit(
+        model,
+        final.baseline,
+        said,
+        replace(verdict, is_pca=is_pca),
+        history,
+        cross.scores,
+        state.epoch,
+        cross.epoch,
+        state.interrupted,
+    )
+    if is_pca:
+        _reestimate(final, result)
+    return result
+
+
+def _silent(state: LoopState) -> None:
+    """Report nothing of a fold."""
 
 
 def prepare(request: Request, source: Source, others: Source, split: Split) -> Prepared:
@@ -129,7 +203,9 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     choices.said["training dtype"] = str(dtype)
     everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
     kinds = resolve_kinds(source.names, request.heads, everything, source.forms)
-    schema = fit_schema(source.names, kinds, source.levels, lambda: source.tiles(split.train))
+    schema = fit_schema(
+        source.names, kinds, source.levels, lambda: source.tiles(split.train), everything
+    )
     source.check(schema, split.train)
     others.check(schema, split.unseen)
     precise = source.rows(schema, split.train, np.float64)
@@ -179,9 +255,15 @@ def _rank(request: Request, rows: Rows, d: int) -> int:
 
 
 def _train(
-    ready: Prepared, rng: np.random.Generator, on_epoch: Callable[[LoopState], None]
+    ready: Prepared,
+    rng: np.random.Generator,
+    on_epoch: Callable[[LoopState], None],
+    stop_after: int | None = None,
 ) -> LoopState:
-    """Train from the start; where the model is PCA by rule, the start is the result."""
+    """Train from the start; where the model is PCA by rule, the start is the result.
+
+    Cross-fitting runs whole schedules, or their first ``stop_after`` epochs, and never stops early.
+    """
     request, net = ready.request, ready.shape.net
     exact = request.exact(ready.source.n)
     how = settle_training(request, ready.rows.n, exact=exact, choices=ready.choices)
@@ -189,7 +271,8 @@ def _train(
     epochs = 0 if ready.shape.is_pca else how.epochs
     if ready.shape.is_pca:
         ready.choices.said["max_iter"] = "0 (the model is PCA: nothing to train)"
-    monitor = Monitor(how.stopping if ready.held_out is not None else None, theta.copy())
+    stopping = how.stopping if ready.held_out is not None and not _is_small(ready) else None
+    monitor = Monitor(stopping, theta.copy())
     plan = Plan(
         ready.engine,
         ready.objective,
@@ -200,7 +283,10 @@ def _train(
         how.batch_size,
         epochs,
         lambda j: ready.schema.columns[ready.schema.group[j]].name,
+        stop_after,
     )
+    if isinstance(on_epoch, Progress):
+        on_epoch.begin(epochs, ready.rows.n)
     if isinstance(request.optimizer, LBFGS):
         return train_lbfgs(plan, LoopState(theta, None, rng, monitor), on_epoch)
     state = LoopState(theta, request.optimizer.init(net, theta), rng, monitor)
@@ -284,12 +370,13 @@ def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
 
 
 def _reestimate(ready: Prepared, result: Fit) -> None:
-    """PCA and scaling once more, on training and stopping rows together."""
+    """PCA and scaling once more, on all rows: the verdict has been taken."""
     source, model = ready.source, result.model
-    index = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
+    index = source.everything
     kinds = [column.kind for column in ready.schema.columns]
+    all_rows = column_statistics(lambda: source.tiles(index), len(source.names))
     schema = ready.schema.rescaled(
-        fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index))
+        fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
     )
     rows = source.rows(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)

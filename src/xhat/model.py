@@ -14,13 +14,15 @@ import numpy.typing as npt
 
 from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
-from xhat.engines.base import Engine
+from xhat.engines.base import Cells, Engine
 from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
+#: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
+TILE_CELLS = 500_000
 #: Rounds of filling missing cells by a model that never learnt to (a denoising one needs 1):
 #: on spam, penguins and diamonds 2 to 5 are best, 20 drift away.
 ROUNDS = 3
@@ -68,24 +70,29 @@ class Model:
 
     def codes(self, X: object) -> Matrix:
         """Return the codes (n, k) of raw rows, in their dtype."""
-        parts = [self._code(tile.X) for _, tile in self._encoded(X)]
-        return np.vstack(parts)
+        n: int = X.shape[0]  # type: ignore[attr-defined]
+        H: Matrix | None = None
+        for rows, _, tile in self._encoded(X, self._large_tile):
+            part = self._code(tile.X)
+            if H is None:
+                H = np.empty((n, self.net.k), part.dtype)
+            H[rows] = part
+        assert H is not None
+        return H
 
     def decode(self, H: Matrix) -> Matrix:
         """Return the raw reconstructions of codes, in their dtype; one column per table column."""
-        theta, parts = self.parameters(H.dtype), []
+        theta = self.parameters(H.dtype)
+        X_hat = np.empty((len(H), len(self.schema.columns)), H.dtype)
         for start in range(0, len(H), TILE):
             A_hat = self.engine.decode(self.net, theta, H[start : start + TILE])
-            parts.append(self.schema.decode(heads.predict(self.net.blocks, A_hat)))
-        return np.vstack(parts)
+            X_hat_tile = self.schema.decode(heads.predict(self.net.blocks, A_hat))
+            X_hat[start : start + TILE] = X_hat_tile
+        return X_hat
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        return np.vstack([self._tile_losses(tile) for _, tile in self._encoded(X)])
-
-    def _tile_losses(self, tile: Batch) -> Floats:
-        loss = heads.cell_loss(self.net.blocks, self._output(tile.X), tile.X.astype(np.float64))
-        return np.asarray(self.schema.by_column(loss if tile.mask is None else loss * tile.mask))
+        return self._filled(X, self._cells(X, Cells()))
 
     def nats(self, X: object) -> Floats:
         """Return every cell's part of the anomaly score (n, columns) in nats, float64, 0 = perfect.
@@ -96,40 +103,56 @@ class Model:
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
-        return np.vstack([nats for nats, _ in self._scored(X)])
+        return self._filled(X, self.nats_by_tile(X))
 
     def scores(self, X: object, widen: Callable[[Matrix], Matrix] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
 
         ``widen`` puts the left-out columns back: the sum has the bits of explain's rows.
         """
-        rows = (nats if widen is None else widen(nats) for nats, _ in self._scored(X))
-        return np.concatenate([part.sum(axis=1) for part in rows])
+        n: int = X.shape[0]  # type: ignore[attr-defined]
+        scores = np.empty(n)
+        for rows, nats in self.nats_by_tile(X):
+            scores[rows] = (nats if widen is None else widen(nats)).sum(axis=1)
+        return scores
 
     def score(self, X: object) -> float:
         """Return minus the mean loss of the rows."""
-        parts = [self._tile_losses(tile).sum(axis=1) for _, tile in self._encoded(X)]
+        parts = [cells.sum(axis=1) for _, cells in self._cells(X, Cells())]
         return -float(np.concatenate(parts).mean())
 
     def reasons(self, X: object) -> tuple[Floats, Floats]:
         """Return every cell's nats, and the raw value it was expected to have."""
-        parts = [
-            (nats, self.schema.decode(heads.predict(self.net.blocks, A_hat)))
-            for nats, A_hat in self._scored(X)
+        expected = [
+            self.schema.decode(
+                heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
+            )
+            for _, _, tile in self._encoded(X)
         ]
-        return np.vstack([nats for nats, _ in parts]), np.vstack([raw for _, raw in parts])
+        return self.nats(X), np.vstack(expected)
 
-    def _scored(self, X: object) -> Iterator[tuple[Floats, Floats]]:
-        """Yield (nats of the table's cells, A_hat they were scored against) per tile."""
-        blocks = self.net.blocks
+    def nats_by_tile(self, X: object) -> Iterator[tuple[slice, Floats]]:
+        """Yield (which rows, their nats): for sums over a row, without the cells of all rows."""
         factor = self.schema.nats_per_loss / self._dispersion()
-        for raw, tile in self._encoded(X):
-            Z = tile.X.astype(np.float64)
-            A_hat = self._output(self.schema.clip(tile.X))
-            excess = heads.cell_loss(blocks, A_hat, Z) - heads.cell_floor(blocks, Z)
-            cells = np.maximum(excess, 0) * factor
-            cells = cells if tile.mask is None else cells * tile.mask
-            yield self.schema.by_column(cells) + self.schema.unseen(raw), A_hat
+        low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
+        return self._cells(X, Cells(low, high, excess=True, factor=factor))
+
+    def _cells(self, X: object, wanted: Cells) -> Iterator[tuple[slice, Floats]]:
+        """Yield every cell's loss, summed over the encoded columns of each table column."""
+        surprises = wanted.excess and any(column.places for column in self.schema.columns)
+        for rows, raw, tile in self._encoded(X, self._large_tile):
+            theta = self.parameters(tile.X.dtype)
+            loss = self.engine.cells(self.net, theta, tile, wanted)
+            cells = np.asarray(self.schema.by_column(loss), np.float64)
+            yield rows, cells + self.schema.unseen(raw) if surprises else cells
+
+    def _filled(self, X: object, tiles: Iterator[tuple[slice, Floats]]) -> Floats:
+        """Return all rows of the tiles as one matrix."""
+        n: int = X.shape[0]  # type: ignore[attr-defined]
+        out = np.empty((n, len(self.schema.columns)))
+        for rows, part in tiles:
+            out[rows] = part
+        return out
 
     def _dispersion(self) -> Floats:
         """Return what each column's loss is divided by: 2 s**2, the counts' dispersion, or 1."""
@@ -142,10 +165,10 @@ class Model:
         Missing cells start at the training mean; each round replaces them by the reconstruction,
         so that what was filled helps to fill the rest.
         """
-        parts = []
-        for raw, tile in self._encoded(X):
+        filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
+        for rows, raw, tile in self._encoded(X):
             if tile.mask is None:
-                parts.append(raw)
+                filled[rows] = raw
                 continue
             Z = tile.X
             for _ in range(self.rounds):
@@ -154,8 +177,8 @@ class Model:
                 Z = np.where(tile.mask > 0, tile.X, self.schema.inside(Z_hat)).astype(Z.dtype)
             if rng is not None:
                 Z = np.where(tile.mask > 0, tile.X, self._draw(Z_hat, rng))
-            parts.append(np.where(np.isnan(raw), self.schema.decode(Z), raw))
-        return np.vstack(parts)
+            filled[rows] = np.where(np.isnan(raw), self.schema.decode(Z), raw)
+        return filled
 
     def _draw(self, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
         """Return one draw of every cell from what the model says of it."""
@@ -182,18 +205,23 @@ class Model:
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64)
 
-    def _encoded(self, X: object) -> Iterator[tuple[Matrix, Batch]]:
-        """Yield (raw rows, encoded rows) per tile."""
+    def _encoded(self, X: object, size: int | None = None) -> Iterator[tuple[slice, Matrix, Batch]]:
+        """Yield (which rows, raw rows, encoded rows) per tile."""
         n = X.shape[0]  # type: ignore[attr-defined]
-        size = tile_rows(self.net.d)
+        size = size or tile_rows(self.net.d)
         for start in range(0, n, size):
-            rows = dense(X[start : start + size])  # type: ignore[index]
-            self.schema.check(rows, np.arange(start, start + len(rows)))
-            yield rows, self.schema.encode(rows)
+            raw = dense(X[start : start + size])  # type: ignore[index]
+            self.schema.check(raw, np.arange(start, start + len(raw)))
+            yield slice(start, start + len(raw)), raw, self.schema.encode(raw)
+
+    @property
+    def _large_tile(self) -> int:
+        """Rows per tile where only rows count and no sums are taken: fewer calls."""
+        return max(tile_rows(self.net.d), TILE_CELLS // self.net.d)
 
     def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
         """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
-        for _, tile in self._encoded(X):
+        for _, _, tile in self._encoded(X):
             Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
             mask = np.ones(Z_hat.shape) if tile.mask is None else tile.mask.astype(np.float64)
             squares = (Z_hat - tile.X) ** 2

@@ -1,30 +1,94 @@
-"""Progress of a fit as plain lines on standard error."""
+"""Progress of a fit on standard error: a bar on terminals (extra ``progress``), else plain lines.
+
+Knows: losses per epoch, the clock. Must not know: engines, data.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
+from typing import Any, Self
 
 from xhat.train.loop import LoopState
 
 
 class Progress:
-    """Called after every epoch; prints according to ``verbose``.
+    """Called after every epoch; shows how the fit goes according to ``verbose``.
 
     Parameters
     ----------
     verbose : int
-        0 nothing, 1 the epochs 1, 2, 5, 10, 20, 50, ..., 2 or more every epoch.
+        0 nothing, 1 a bar on a terminal where rich is installed and elsewhere a line at the epochs
+        1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch.
+    also : callable or None
+        Called after every epoch as well.
     """
 
-    def __init__(self, verbose: int) -> None:
-        self.verbose = verbose
+    def __init__(self, verbose: int, also: Callable[[], None] | None = None) -> None:
+        self.verbose, self._also = verbose, also
+        self._rows = 0
+        self._started = time.perf_counter()
+        self._bar: tuple[Any, Any] | None = None
+
+    def begin(self, epochs: int, rows: int) -> None:
+        """Start: so many epochs at most, of so many rows each."""
+        self._rows, self._started = rows, time.perf_counter()
+        if self.verbose == 1 and epochs and sys.stderr.isatty():
+            self._bar = _bar(epochs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:  # leave the terminal as it was
+            self._bar[0].stop()
+            self._bar = None
 
     def __call__(self, state: LoopState) -> None:
         """Report one epoch."""
-        if self.verbose >= 2 or (self.verbose == 1 and _is_round(state.epoch)):
-            monitor = state.monitor
-            held = f", held-out {monitor.held_out[-1]:.5g}" if monitor.held_out else ""
-            print(f"epoch {state.epoch}: loss {monitor.loss[-1]:.5g}{held}", file=sys.stderr)  # noqa: T201
+        if self._also is not None:
+            self._also()
+        if self._bar is not None:
+            bar, task = self._bar
+            bar.update(task, completed=state.epoch, words=self._words(state))
+        elif self.verbose >= 2 or (self.verbose == 1 and _is_round(state.epoch)):
+            print(f"epoch {state.epoch}: {self._words(state)}", file=sys.stderr)  # noqa: T201
+
+    def _words(self, state: LoopState) -> str:
+        monitor = state.monitor
+        held = f", held-out {monitor.held_out[-1]:.5g}" if monitor.held_out else ""
+        speed = ""
+        if self._bar is not None:
+            seconds = max(time.perf_counter() - self._started, 1e-9)
+            speed = f", {self._rows * state.epoch / seconds:,.0f} rows/s"
+        return f"loss {monitor.loss[-1]:.5g}{held}{speed}"
+
+
+def _bar(epochs: int) -> tuple[Any, Any] | None:
+    """Return a started bar and its task, or None without rich."""
+    try:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+    except ImportError:
+        return None
+    bar = Bar(
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[words]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.start()
+    return bar, bar.add_task("fit", total=epochs, words="")
 
 
 def _is_round(epoch: int) -> bool:

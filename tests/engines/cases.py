@@ -8,7 +8,7 @@ import numpy as np
 
 from xhat.engines import available
 from xhat.maths.corruption import Columns, Corruption
-from xhat.maths.heads import BinaryCrossEntropy, Block, SquaredError
+from xhat.maths.heads import BinaryCrossEntropy, Block, Poisson, Softmax, SquaredError
 from xhat.maths.objective import Batch, Objective
 from xhat.maths.params import Network
 from xhat.maths.penalties import Penalty
@@ -21,6 +21,8 @@ HEADS = {
     "logistic": SquaredError("logistic"),
     "tanh": SquaredError("tanh"),
     "binary": BinaryCrossEntropy(),
+    "softmax": Softmax(),
+    "poisson": Poisson(0.3),  # reached: both sides of the limit are met
 }
 
 
@@ -37,9 +39,10 @@ def compiled():
 
 
 def columns_of(X):
-    """Return what a corruption may know of plain columns: ranges, fill 0, each its own group."""
+    """Return what a corruption may know of columns: ranges, means, groups of 1, 2, 3, ..."""
     d = X.shape[1]
-    return Columns(X.min(axis=0), X.max(axis=0), np.zeros(d, X.dtype), np.arange(d))
+    group = np.repeat(np.arange(d), np.arange(d) + 1)[:d]
+    return Columns(X.min(axis=0), X.max(axis=0), X.mean(axis=0), group)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Case:
     heads: tuple[str, ...] = ("linear",)
     tied: bool = False
     linear_path: bool = False
+    block_weights: bool = False
     masked: bool = False
     weighted: bool = False
     penalties: tuple[Penalty, ...] = ()
@@ -66,8 +70,8 @@ class Case:
     def net(self):
         cuts = np.linspace(0, self.d, min(len(self.heads), self.d) + 1).astype(int)
         blocks = tuple(
-            Block(int(a), int(b), HEADS[head])
-            for a, b, head in zip(cuts, cuts[1:], self.heads, strict=False)
+            Block(int(a), int(b), HEADS[head], 0.5 + i % 3 if self.block_weights else 1.0)
+            for i, (a, b, head) in enumerate(zip(cuts, cuts[1:], self.heads, strict=False))
         )
         return Network(
             self.d, self.k, blocks, self.hidden, self.g, self.g_code, self.tied, self.linear_path

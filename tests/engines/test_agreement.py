@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import TOLERANCE, Case, compiled, distance, engines
 
+from xhat.engines.base import Cells
 from xhat.engines.reference import ReferenceEngine
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
 from xhat.maths.objective import loss_and_grad
@@ -37,7 +38,13 @@ CHOICES = {
         ("binary",),
         ("binary", "linear", "logistic"),
         ("linear", "binary"),
+        ("softmax",),
+        ("poisson",),
+        ("poisson", "softmax", "tanh"),
+        ("softmax", "softmax", "linear", "softmax", "binary", "poisson"),
+        ("softmax", "binary", "softmax", "poisson") * 8,
     ),
+    "block_weights": (False, True),
     "tied": (False, True),
     "linear_path": (False, True),
     "masked": (False, True),
@@ -80,6 +87,12 @@ def check(engine, case):
     assert distance(engine.encode(net, theta, batch.X), H) <= tolerance
     A_hat = reference.decode(net, theta, H)
     assert distance(engine.decode(net, theta, H), A_hat) <= tolerance
+    low, high = batch.X.min(axis=0) + 0.1, batch.X.max(axis=0) - 0.1
+    for wanted in (Cells(), Cells(low, high, True, np.linspace(0.5, 2, case.d))):
+        cells = reference.cells(net, theta, batch, wanted)
+        found = engine.cells(net, theta, batch, wanted)
+        assert found.dtype == np.float64
+        assert distance(found, cells) <= tolerance
     if batch.mask is None or batch.mask.any():
         loss = reference.loss(net, theta, batch)
         assert abs(engine.loss(net, theta, batch) - loss) <= tolerance * (1 + loss)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 from cases import Case, compiled
@@ -92,4 +93,30 @@ def test_a_fork_between_runs_is_safe():
     if child == 0:
         losses, _, _ = train(engine, case, batch_size=350, epochs=1)
         os._exit(0 if len(losses) == 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_thread_that_cannot_start_is_done_without():
+    """No room for another thread's stack: the call goes on alone, with the same result."""
+    resource = pytest.importorskip("resource")
+    from test_runs import train
+
+    engine, _ = compiled()
+    case = Case(100, 40, (64,), n=700)
+    expected = train(engine, case, batch_size=350, epochs=1)[1].tobytes()
+    if not hasattr(os, "fork") or not Path("/proc/self/statm").exists():
+        pytest.skip("needs fork and /proc")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        from xhat.engines.compiled import engine as module
+
+        module.thread_limit = lambda: 64  # 64 stacks of megabytes
+        module.Pace.choose = lambda self, limit, rows: 64
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        room = pages * resource.getpagesize() + 2**26
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+        found = train(engine, case, batch_size=350, epochs=1)[1].tobytes()
+        os._exit(0 if found == expected else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -33,6 +33,18 @@ TRAININGS = (
     Case(9, 4, (6,), "relu", "tanh", tied=True, linear_path=True, n=301, penalties=(L2(0.01),)),
     Case(12, 20, n=301, penalties=(KLSparsity(0.1, 0.2), L1Code(0.01)), corruption=Gaussian(0.1)),
     Case(100, 40, (64,), "silu", "identity", linear_path=True, n=700),
+    Case(
+        40,
+        5,
+        (9,),
+        "silu",
+        "identity",
+        ("softmax", "linear", "softmax", "poisson", "binary", "softmax"),
+        block_weights=True,
+        n=301,
+        masked=True,
+        corruption=Masking(0.2),
+    ),
 )
 
 
@@ -94,7 +106,7 @@ def threads(monkeypatch, count):
     monkeypatch.setattr(engine, "thread_limit", lambda: count)
     monkeypatch.setattr(engine.Pace, "choose", lambda self, limit, rows: count)
     monkeypatch.setattr(engine, "SPLIT_SUM", 0)  # even the smallest sum
-    monkeypatch.setattr(engine, "SPLIT_CELLS", 0)
+    monkeypatch.setattr(engine, "SPLIT_INFERENCE", 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -325,7 +325,11 @@ def _out_of_range(column: Column, value: float, low: float, high: float) -> str:
 
 
 def fit_schema(
-    names: Sequence[str], kinds: Sequence[Kind], levels: Sequence[int], tiles: Tiles
+    names: Sequence[str],
+    kinds: Sequence[Kind],
+    levels: Sequence[int],
+    tiles: Tiles,
+    everything: Statistics,
 ) -> Schema:
     """Settle the scale of every column from the training rows.
 
@@ -339,8 +343,10 @@ def fit_schema(
         Number of levels of each column held as levels, 0 for the others.
     tiles : callable
         Fresh iterator over (raw rows, weights or None) of the training rows.
+    everything : Statistics
+        Of all rows given to fit: the scale of columns that are constant on the training rows.
     """
-    statistics = column_statistics(tiles, len(names))
+    statistics = column_statistics(tiles, len(names)).or_else(everything)
     robust = [
         j for j, kind in enumerate(kinds) if isinstance(kind, Real) and kind.scale == "robust"
     ]

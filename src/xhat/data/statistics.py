@@ -10,7 +10,7 @@ tiles, in float64, whatever the chunks the rows came in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,20 @@ class Statistics:
     whole: Flags
     zeros: Floats
     missing: Floats
+
+    def or_else(self, other: Statistics) -> Statistics:
+        """Return these statistics, with mean and spread of ``other`` where a column is constant.
+
+        A column that is constant on the training rows alone has no scale there; divided by its own
+        size, the first other value would outweigh the rest of the table.
+        """
+        return replace(
+            self,
+            mean=np.where(self.constant, other.mean, self.mean),
+            std=np.where(self.constant, other.std, self.std),
+            low=np.where(self.constant, other.low, self.low),
+            high=np.where(self.constant, other.high, self.high),
+        )
 
     @property
     def constant(self) -> Flags:

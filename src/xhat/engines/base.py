@@ -78,6 +78,29 @@ class Run:
     first: int = 0
 
 
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is wanted of every cell's loss when rows are scored.
+
+    Attributes
+    ----------
+    low, high : ndarray of shape (d,) or None
+        The encoder sees the row clipped to this range; the loss is against the row as it is.
+    excess : bool
+        Only what is above the smallest loss possible (the entropy of x), at least 0.
+    factor : ndarray of float64, shape (d,), or None
+        The result is multiplied by it.
+    """
+
+    low: Vector | None = None
+    high: Vector | None = None
+    excess: bool = False
+    factor: Floats | None = None
+
+
 class Engine(Protocol):
     """What every engine can do. Results agree with the reference engine's to rounding."""
 
@@ -125,6 +148,13 @@ class Engine(Protocol):
     def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
         """Return the mean loss of the rows, without penalties or corruption."""
 
+    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+        """Return the loss of every cell (n, d) in float64, 0 where masked.
+
+        A_hat is computed in theta's dtype, everything after it in float64; a row's bits do not
+        depend on its neighbours.
+        """
+
 
 def thread_limit() -> int:
     """Return how many threads an engine may use.
@@ -136,7 +166,7 @@ def thread_limit() -> int:
     variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if variable.isdigit():
         limits.append(int(variable))
-    return max(1, min(limits))
+    return max(1, int(min(limits)))
 
 
 def _cores() -> int:

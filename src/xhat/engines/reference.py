@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from xhat.engines.base import Optimizer, OptimizerState, Run
+from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run
+from xhat.maths.heads import cell_floor, cell_loss
 from xhat.maths.objective import Batch, Objective, decode, encode, loss_and_grad, row_losses
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
@@ -105,6 +106,20 @@ class ReferenceEngine:
                 total += float(losses @ weight)
                 weights += float(weight.sum())
         return total / weights
+
+    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+        """Return the loss of every cell (see Engine.cells)."""
+        shown = batch.X
+        if wanted.low is not None and wanted.high is not None:
+            dtype = shown.dtype
+            shown = np.clip(shown, wanted.low.astype(dtype), wanted.high.astype(dtype))
+        A_hat = self.decode(net, theta, self.encode(net, theta, shown)).astype(np.float64)
+        X = batch.X.astype(np.float64)
+        cells = cell_loss(net.blocks, A_hat, X)
+        if wanted.excess:
+            cells = np.maximum(cells - cell_floor(net.blocks, X), 0)
+        cells = cells if wanted.factor is None else cells * wanted.factor
+        return np.asarray(cells if batch.mask is None else cells * batch.mask, np.float64)
 
 
 def take(data: Batch, rows: npt.NDArray[np.intp] | slice) -> Batch:

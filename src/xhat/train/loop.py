@@ -55,6 +55,7 @@ class Plan:
     batch_size: int
     epochs: int
     column_names: Callable[[int], str]
+    stop_after: int | None = None  # epochs of the schedule that are really run
 
 
 def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -> LoopState:
@@ -63,7 +64,8 @@ def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -
         if state.epoch == 0 and not state.monitor.held_out:
             held_out = _held_out_loss(plan, state.theta)
             state.monitor.record(0, None, held_out, state.theta)
-        while state.epoch < plan.epochs and not state.stopped:
+        last = plan.epochs if plan.stop_after is None else plan.stop_after
+        while state.epoch < last and not state.stopped:
             loss = _epoch(plan, state)
             state.epoch += 1
             held_out = _held_out_loss(plan, state.theta)

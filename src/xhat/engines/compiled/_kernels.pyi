@@ -17,10 +17,9 @@ class Plan:
         nodes: list[tuple[int, int, int]],
         matrices: list[tuple[int, int, int, int]],
         edges: list[tuple[int, int, int, int]],
-        blocks: list[tuple[int, int, int]],
+        blocks: list[tuple[int, int, int, float, float]],
         numbers: dict[str, float],
-        low: _Floats | None,
-        high: _Floats | None,
+        columns: tuple[_Floats, _Floats, _Floats, npt.NDArray[np.int64]] | None,
         kind: str,
     ) -> None: ...
     def run(
@@ -60,5 +59,17 @@ class Plan:
     ) -> tuple[float, float]: ...
     def infer(
         self, theta: _Floats, rows: _Floats, out: _Floats, origin: int, to: int, threads: int
+    ) -> None: ...
+    def cells(
+        self,
+        theta: _Floats,
+        X: _Floats,
+        mask: _Floats | None,
+        low: _Floats | None,
+        high: _Floats | None,
+        factor: npt.NDArray[np.float64] | None,
+        out: npt.NDArray[np.float64],
+        excess: bool,
+        threads: int,
     ) -> None: ...
     def corrupt(self, X: _Floats, out: _Floats, key: int, first: int) -> None: ...

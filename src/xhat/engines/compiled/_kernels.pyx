@@ -28,6 +28,7 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
     cdef struct Block:
         int64_t start, stop
         int kind
+        double weight, limit
     cdef struct CPlan "xhat::Plan":
         int64_t size, nodes, code, edges, matrices, blocks
         const Node* node
@@ -39,6 +40,8 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         double strength
         const void* low
         const void* high
+        const void* fill
+        const int64_t* group
         int optimizer
         double beta1, beta2, eps, weight_decay, momentum
         int nesterov
@@ -72,10 +75,23 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         int64_t to
         int threads
     ctypedef int (*InferKernel)(const CPlan*, Inference*, int) noexcept
+    cdef struct Scoring:
+        const void* theta
+        const void* X
+        const void* mask
+        const void* low
+        const void* high
+        const double* factor
+        double* output
+        int64_t n
+        int excess
+        int threads
+    ctypedef int (*ScoreKernel)(const CPlan*, Scoring*, int) noexcept
     cdef struct Kernels:
         const char* name
         TrainKernel train, loss
         InferKernel infer
+        ScoreKernel score
         void (*evaluate)(int, const void*, void*, int64_t, int) noexcept
         void (*corrupt)(
             const CPlan*, const void*, void*, int64_t, uint64_t, uint64_t, int) noexcept
@@ -129,11 +145,11 @@ cdef class Plan:
     nodes : list of (width, bias offset, activation)
     matrices : list of (offset, rows, cols, penalised)
     edges : list of (matrix, from, to, transposed)
-    blocks : list of (start, stop, head)
+    blocks : list of (start, stop, head, weight, limit)
     numbers : dict of str to float
         The scalar fields of plan.hpp.
-    low, high : array or None
-        Training range of each column.
+    columns : tuple of arrays or None
+        Low, high and fill of each column, and its group: int64, number of the table's column.
     kind : "f" or "d"
         Type of every array.
     """
@@ -147,15 +163,15 @@ cdef class Plan:
     cdef str kind
 
     def __init__(
-        self, list nodes, list matrices, list edges, list blocks, dict numbers, object low,
-        object high, str kind,
+        self, list nodes, list matrices, list edges, list blocks, dict numbers,
+        object columns, str kind,
     ):
         cdef Node node
         cdef Matrix matrix
         cdef Edge edge
         cdef Block block
         self.kind = kind
-        self.kept = (low, high)
+        low, high, fill, group = self.kept = columns or (None, None, None, None)
         self.plan.size = 0
         for node.width, node.bias, node.activation in nodes:
             self.node.push_back(node)
@@ -165,7 +181,7 @@ cdef class Plan:
             self.plan.size += matrix.rows * matrix.cols
         for edge.matrix, edge.origin, edge.to, edge.transposed in edges:
             self.edge.push_back(edge)
-        for block.start, block.stop, block.kind in blocks:
+        for block.start, block.stop, block.kind, block.weight, block.limit in blocks:
             self.block.push_back(block)
         self.plan.node = self.node.data()
         self.plan.matrix = self.matrix.data()
@@ -185,6 +201,8 @@ cdef class Plan:
         self.plan.strength = numbers.get("strength", 0.0)
         self.plan.low = pointer(low, kind, self.node[0].width, False)
         self.plan.high = pointer(high, kind, self.node[0].width, False)
+        self.plan.fill = pointer(fill, kind, self.node[0].width, False)
+        self.plan.group = <const int64_t*>pointer(group, "lq", self.node[0].width, False)
         self.plan.optimizer = numbers.get("optimizer", 0)
         self.plan.beta1 = numbers.get("beta1", 0.0)
         self.plan.beta2 = numbers.get("beta2", 0.0)
@@ -288,6 +306,29 @@ cdef class Plan:
         task.threads = threads
         with nogil:
             status = kernels.infer(&self.plan, &task, size)
+        if status:
+            raise MemoryError("no memory for the workspace of the compiled engine")
+
+    def cells(
+        self, object theta, object X, object mask, object low, object high, object factor,
+        object out, bint excess, int threads,
+    ) -> None:
+        """Write the loss of every cell into out, float64."""
+        cdef Scoring task
+        cdef int64_t d = self.node[0].width
+        cdef int status, size = bytes_of(self.kind)
+        task.n = len(X)
+        task.theta = pointer(theta, self.kind, self.plan.size, False)
+        task.X = pointer(X, self.kind, task.n * d, False)
+        task.mask = pointer(mask, self.kind, task.n * d, False)
+        task.low = pointer(low, self.kind, d, False)
+        task.high = pointer(high, self.kind, d, False)
+        task.factor = <const double*>pointer(factor, "d", d, False)
+        task.output = <double*>pointer(out, "d", task.n * d, True)
+        task.excess = excess
+        task.threads = threads
+        with nogil:
+            status = kernels.score(&self.plan, &task, size)
         if status:
             raise MemoryError("no memory for the workspace of the compiled engine")
 

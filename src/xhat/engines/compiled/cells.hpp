@@ -1,6 +1,6 @@
-// Element by element: activations, heads, corruptions, optimisers.
+// Element by element: activations, corruptions, optimisers.
 //
-// The compiled twin of maths/activations.py, heads.py, corruption.py and train/optimizers.py.
+// The compiled twin of maths/activations.py, corruption.py and train/optimizers.py.
 #pragma once
 #include "vectors.hpp"
 
@@ -17,7 +17,8 @@ template <class F> inline void with_kind(int kind, F f) {
         case 1: f(Constant<1>{}); break;
         case 2: f(Constant<2>{}); break;
         case 3: f(Constant<3>{}); break;
-        default: f(Constant<4>{}); break;
+        case 4: f(Constant<4>{}); break;
+        default: f(Constant<5>{}); break;
     }
 }
 
@@ -72,84 +73,6 @@ template <class T> void derive_rows(int g, const T* H, const T* slope, T* dA, In
     });
 }
 
-// Loss and d loss / d a_hat of one vector of cells (equations 7, 9, 14, 16).
-template <class P, int KIND>
-inline void cell(typename P::V a, typename P::V x, typename P::V& loss, typename P::V& grad) {
-    using V = typename P::V;
-    if (KIND == xhat::SQUARED_LINEAR) {
-        const V r = a - x;
-        loss = r * r;
-        grad = r + r;
-    } else if (KIND == xhat::SQUARED_LOGISTIC || KIND == xhat::SQUARED_TANH) {
-        const bool logistic = KIND == xhat::SQUARED_LOGISTIC;
-        const V y = logistic ? sigmoid<P>(a) : tanh<P>(a), r = y - x;
-        loss = r * r;
-        grad = (r + r) * (logistic ? y * (1 - y) : 1 - y * y);
-    } else {  // BINARY
-        const V e = exp<P>(-absolute<P>(a));
-        loss = (a <= 0 ? P::all(0) : a) - x * a + log1p<P>(e);
-        grad = (a < 0 ? e : P::all(1)) / (1 + e) - x;
-    }
-}
-
-// Lanes first <= lane < last of the columns at offset `at` of a row belong to a head.
-struct Segment {
-    Index at, first, last;
-    int kind;
-};
-
-// Rows of A_hat against X over one segment: A_hat becomes dA_hat = grad * scale, and the sum of
-// loss * scale is returned. M null: every cell is observed.
-template <class P, int KIND, bool WRITE>
-double segment_rows(const Segment& s, typename P::T* A_hat, const typename P::T* X,
-                    const typename P::T* M, const typename P::T* scale, Index ld, Index n) {
-    using V = typename P::V;
-    const auto lane = P::lanes();
-    using T = typename P::T;
-    const auto inside = (lane >= decltype(lane[0] + 0)(s.first)) & (lane < decltype(lane[0] + 0)(s.last));
-    V total{};
-    for (Index r = 0; r < n; r++) {
-        T* to = A_hat + r * ld + s.at;
-        V a = P::load(to), x = P::load(X + r * ld + s.at), loss, grad;
-        cell<P, KIND>(a, x, loss, grad);
-        V factor = P::all(scale[r]);
-        if (M) factor = factor * P::load(M + r * ld + s.at);
-        total += inside ? loss * factor : P::all(0);
-        if (WRITE) P::store(to, inside ? grad * factor : a);
-    }
-    return P::sum(total);
-}
-
-// A softmax over the columns of one block (one categorical column of the table): loss
-// log sum exp(a) - x.a, gradient p - x; a mask hides the whole column of the table.
-template <class T, bool WRITE>
-double softmax_rows(const Segment& s, T* A_hat, const T* X, const T* M, const T* scale, Index ld,
-                    Index n) {
-    using P = Vec<T, HALF>;
-    double total = 0;
-    for (Index r = 0; r < n; r++) {
-        T* a = A_hat + r * ld + s.first;
-        const T* x = X + r * ld + s.first;
-        const Index L = s.last - s.first;
-        const T factor = M ? scale[r] * M[r * ld + s.first] : scale[r];
-        T top = a[0], sum = 0, dot = 0;
-        for (Index j = 1; j < L; j++) top = a[j] > top || a[j] != a[j] ? a[j] : top;
-        for (Index j = 0; j < L; j++) dot += x[j] * (a[j] - top);
-        for (int write = 0; write < (WRITE ? 2 : 1); write++)  // twice: no room is kept for e^a
-            for (Index j = 0; j < L; j += P::L) {
-                const Index count = L - j < P::L ? L - j : P::L;
-                const auto e = exp<P>(P::load_part(a + j, count) - top);
-                if (WRITE && write)
-                    P::store_part(a + j, (e / sum - P::load_part(x + j, count)) * factor, count);
-                else
-                    for (Index i = 0; i < count; i++) sum += e[i];
-            }
-        using One = Vec<T, HALF>;
-        total += double(factor) * (double(log<One>(One::all(sum))[0]) - double(dot));
-    }
-    return total;
-}
-
 // SplitMix64's finaliser, as in maths/corruption.py.
 inline std::uint64_t mix(std::uint64_t z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -190,9 +113,10 @@ void corrupt_row(const xhat::Plan& plan, const T* x, T* x_tilde, Index d, std::u
     const double p53 = 9007199254740992.0;  // u < p is (z >> 11) < p 2^53, exactly
     if (plan.corruption == xhat::MASKING) {
         const auto below = std::int64_t(__builtin_ceil(plan.strength * p53));
+        const T* fill = static_cast<const T*>(plan.fill);
         for (Index j = 0; j < d; j++) {
-            const auto u = std::int64_t(mix(row + std::uint64_t(j + 1) * GOLDEN) >> 11);
-            x_tilde[j] = u < below ? T(0) : x[j];
+            const auto u = std::int64_t(mix(row + std::uint64_t(plan.group[j] + 1) * GOLDEN) >> 11);
+            x_tilde[j] = u < below ? fill[j] : x[j];
         }
     } else if (plan.corruption == xhat::SALT_AND_PEPPER) {
         const auto below = std::int64_t(__builtin_ceil(plan.strength * p53));

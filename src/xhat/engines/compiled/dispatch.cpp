@@ -1,4 +1,5 @@
 // What does not depend on the instruction set: choosing it, and the threads of one call.
+#include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -29,12 +30,27 @@ const Kernels* choose_kernels(const char* at_most) {
     return &xhat_base::kernels;
 }
 
-// Threads are started here and joined before return, so that none is alive across a fork.
-void run_threads(int threads, void (*work)(void*, int), void* context) {
+// Threads are started here and joined before return, so that none is alive across a fork. Nobody
+// works before all are there: work waits for every thread that it was promised.
+int run_threads(int threads, void (*work)(void*, int), void* context) {
+    enum { WAIT, GO, LEAVE };
+    std::atomic<int> word{WAIT};
     std::vector<std::thread> team;
-    for (int i = 1; i < threads; i++) team.emplace_back(work, context, i);
-    work(context, 0);
+    bool complete = true;
+    try {
+        team.reserve(std::size_t(threads));
+        for (int i = 1; i < threads; i++)
+            team.emplace_back([&word, work, context, i] {
+                while (word.load(std::memory_order_acquire) == WAIT) std::this_thread::yield();
+                if (word.load(std::memory_order_acquire) == GO) work(context, i);
+            });
+    } catch (...) {  // the system has no thread or no memory left
+        complete = false;
+    }
+    word.store(complete ? GO : LEAVE, std::memory_order_release);
+    if (complete) work(context, 0);
     for (auto& member : team) member.join();
+    return complete ? 0 : 1;
 }
 
 // Spins a little, then gives the core away: the other thread may be waiting for it.

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from xhat.engines.base import Optimizer, OptimizerState, Run, thread_limit
+from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run, thread_limit
 from xhat.engines.compiled import _kernels
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
-from xhat.maths.heads import BinaryCrossEntropy, Head, SquaredError
+from xhat.maths.heads import BinaryCrossEntropy, Head, Poisson, Softmax, SquaredError
 from xhat.maths.objective import Batch, Objective
 from xhat.maths.params import Network
 from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
@@ -24,7 +24,7 @@ from xhat.maths.types import Matrix, Vector
 # The numbers of plan.hpp's enums.
 _ACTIVATIONS = {"sigmoid": 0, "tanh": 1, "relu": 2, "silu": 3, "identity": 4}
 _SQUARED = {"linear": 0, "logistic": 1, "tanh": 2}
-_BINARY = 3
+_HEADS: dict[type, int] = {BinaryCrossEntropy: 3, Softmax: 4, Poisson: 5}
 _CORRUPTIONS: dict[type, tuple[int, str]] = {
     Masking: (1, "p"),
     Gaussian: (2, "sigma"),
@@ -40,8 +40,8 @@ SPLIT_STEP = 50_000
 SPLIT_SECONDS = 0.001
 #: Multiply-adds from which a gradient over all rows is split.
 SPLIT_SUM = 4_000_000
-#: Cells of input from which inference is split.
-SPLIT_CELLS = 200_000
+#: Multiply-adds from which inference is split.
+SPLIT_INFERENCE = 10_000_000
 #: Every so many runs, the number of threads not in use is tried again.
 TRY_AGAIN = 24
 MOST_PACES = 100
@@ -161,16 +161,30 @@ class CompiledEngine:
     def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
         """Return the (weighted) mean loss, summed over fixed tiles in float64."""
         plan = _plan(Objective(net), theta, {})
-        threads = _inference_threads(len(batch.X), net.d)
+        threads = _inference_threads(len(batch.X), net)
         total, weights = plan.loss(theta, *_rows(batch, theta), threads)
         return total / weights
+
+    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+        """Return the loss of every cell (see Engine.cells)."""
+        out = np.empty((len(batch.X), net.d))
+        if len(out):
+            X, _, mask = _rows(batch, theta)
+            low, high = (
+                None if bound is None else np.ascontiguousarray(bound, theta.dtype)
+                for bound in (wanted.low, wanted.high)
+            )
+            plan = _plan(Objective(net), theta, {})
+            threads = _inference_threads(len(out), net)
+            plan.cells(theta, X, mask, low, high, wanted.factor, out, wanted.excess, threads)
+        return out
 
 
 def _full_name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _problems(objective: Objective) -> Iterator[str]:  # noqa: C901
+def _problems(objective: Objective) -> Iterator[str]:
     """Yield what the kernels do not know."""
     net = objective.net
     if 2 * net.depth > _kernels.MAX_LAYERS:
@@ -178,8 +192,6 @@ def _problems(objective: Objective) -> Iterator[str]:  # noqa: C901
     for block in net.blocks:
         if _head(block.head) is None:
             yield f"it does not know the head {_full_name(block.head)}"
-        elif block.weight != 1:
-            yield "it does not know weights of columns"
     for penalty in objective.penalties:
         if type(penalty) not in _PENALTIES:
             yield f"it does not know the penalty {_full_name(penalty)}"
@@ -189,16 +201,12 @@ def _problems(objective: Objective) -> Iterator[str]:  # noqa: C901
         yield "it knows one KLSparsity at a time"
     if objective.corruption is not None and type(objective.corruption) not in _CORRUPTIONS:
         yield f"it does not know the corruption {_full_name(objective.corruption)}"
-    if type(objective.corruption) is Masking and objective.columns is not None:
-        columns = objective.columns
-        if columns.fill.any() or len(columns.group) != columns.group[-1] + 1:
-            yield "it does not know how to hide categories"
 
 
 def _head(head: Head) -> int | None:
     if type(head) is SquaredError:
         return _SQUARED[head.f]
-    return _BINARY if type(head) is BinaryCrossEntropy else None
+    return _HEADS.get(type(head))
 
 
 def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _kernels.Plan:
@@ -215,7 +223,10 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
         for width, bias, code in zip(widths[1:], biases, codes, strict=True)
     ]
     names = [name for name, shape in net.shapes.items() if len(shape) == 2]
-    matrices = [(net.offsets[name], *net.shapes[name], int(name.startswith("W"))) for name in names]
+    matrices = [
+        (net.offsets[name], net.shapes[name][0], net.shapes[name][1], int(name.startswith("W")))
+        for name in names
+    ]
     edges = [(names.index(W), v, v + 1, 0) for v, (W, _) in enumerate(net.encoder_names)]
     for v, (W_star, _) in enumerate(net.decoder_names):
         mirror = net.encoder_names[k - 1 - v][0] if net.tied else W_star
@@ -227,16 +238,20 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
     for block in net.blocks:
         head = _head(block.head)
         assert head is not None
-        blocks.append((block.start, block.stop, head))
-    low = high = None
+        limit = block.head.limit if isinstance(block.head, Poisson) else 0.0
+        blocks.append((block.start, block.stop, head, block.weight, limit))
+    columns = None
     if objective.corruption is not None:
         kind, field = _CORRUPTIONS[type(objective.corruption)]
         numbers |= {"corruption": kind, "strength": getattr(objective.corruption, field)}
         assert objective.columns is not None
-        low = np.ascontiguousarray(objective.columns.low, theta.dtype)
-        high = np.ascontiguousarray(objective.columns.high, theta.dtype)
+        low, high, fill = (
+            np.ascontiguousarray(values, theta.dtype)
+            for values in (objective.columns.low, objective.columns.high, objective.columns.fill)
+        )
+        columns = low, high, fill, np.ascontiguousarray(objective.columns.group, np.int64)
     numbers |= _penalties(objective)
-    return _kernels.Plan(nodes, matrices, edges, blocks, numbers, low, high, theta.dtype.char)
+    return _kernels.Plan(nodes, matrices, edges, blocks, numbers, columns, theta.dtype.char)
 
 
 def _penalties(objective: Objective) -> dict[str, float]:
@@ -265,10 +280,10 @@ def _infer(net: Network, theta: Vector, rows: Matrix, origin: int, to: int) -> M
     width = (*net.sizes, *net.sizes[-2::-1])[to]
     out = np.empty((len(rows), width), theta.dtype)
     if len(rows):
-        threads = _inference_threads(len(rows), net.d)
+        threads = _inference_threads(len(rows), net)
         plan.infer(theta, np.ascontiguousarray(rows, theta.dtype), out, origin, to, threads)
     return out
 
 
-def _inference_threads(rows: int, d: int) -> int:
-    return thread_limit() if rows * d >= SPLIT_CELLS else 1
+def _inference_threads(rows: int, net: Network) -> int:
+    return thread_limit() if rows * net.size >= SPLIT_INFERENCE else 1

@@ -79,7 +79,7 @@ template <class T> int infer(const Plan& plan, const Inference& task) {
     char* raw = nullptr;
     if (prepare(w, plan, task.threads, task.theta, false, 0, &raw)) return 1;
     w.task = &task;
-    xhat::run_threads(task.threads, infer_thread<T>, &w);
+    if (xhat::run_threads(task.threads, infer_thread<T>, &w)) infer_thread<T>(&w, 0);
     std::free(raw);
     return 0;
 }
@@ -92,7 +92,7 @@ template <class T> int loss(const Plan& plan, Task& task) {
     if (prepare(w, plan, task.threads, task.theta, task.rows.mask != nullptr, 2 * tiles, &raw))
         return 1;
     w.loss = &task;
-    xhat::run_threads(task.threads, loss_thread<T>, &w);
+    if (xhat::run_threads(task.threads, loss_thread<T>, &w)) loss_thread<T>(&w, 0);
     task.losses[0] = task.losses[1] = 0;
     for (Index i = 0; i < tiles; i++) {
         task.losses[0] += w.partial[2 * i];

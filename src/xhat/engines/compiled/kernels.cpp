@@ -1,5 +1,5 @@
 // The kernels of one instruction set: compiled once per set with -DXHAT_ISA=name -DXHAT_BYTES=n.
-#include "infer.hpp"
+#include "score.hpp"
 
 namespace XHAT_ISA {
 
@@ -15,6 +15,10 @@ static int loss_any(const Plan* plan, Task* task, int bytes) {
 
 static int infer_any(const Plan* plan, Inference* task, int bytes) {
     return bytes == 4 ? infer<float>(*plan, *task) : infer<double>(*plan, *task);
+}
+
+static int score_any(const Plan* plan, Scoring* task, int bytes) {
+    return bytes == 4 ? score<float>(*plan, *task) : score<double>(*plan, *task);
 }
 
 template <class T> static void evaluate(int function, const T* x, T* y, Index n) {
@@ -58,6 +62,7 @@ static void corrupt_any(const Plan* plan, const void* x, void* y, Index n, std::
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {XHAT_NAME, train_any, loss_any, infer_any, evaluate_any, corrupt_any};
+const Kernels kernels = {XHAT_NAME, train_any,    loss_any,    infer_any,
+                         score_any, evaluate_any, corrupt_any};
 
 }  // namespace XHAT_ISA

@@ -3,6 +3,7 @@
 // Knows: rows r0 <= r < r1 of the workspace, the parameters. Must not know: threads, batches.
 #pragma once
 #include "cells.hpp"
+#include "heads.hpp"
 #include "products.hpp"
 
 namespace XHAT_ISA {
@@ -32,8 +33,7 @@ template <class T> struct Net {
     T* norms;                 // ||W_j||^2, contractive penalty only
     T* kl_slope;              // d KL / d rho_hat_j, times the penalty's weight
     T row_sum;                // sum of scale over the batch, KL only
-    Segment* segments;
-    Index segment_count;
+    Heads<T> heads;
 };
 
 // Row r of the rows in use: where it lies in the data.
@@ -50,7 +50,7 @@ struct Ahead {
     inline void fetch(Index count) {
         for (; count > 0 && next < end; count--, next++) {
             const char* row = X + order[next] * bytes;
-            for (Index b = 0; b < bytes + 63 && b < 512; b += 64) __builtin_prefetch(row + b);
+            for (Index b = 0; b < bytes + 63 && b < 512; b += 64) __builtin_prefetch(row + b, 0, 2);
         }
     }
 };
@@ -78,11 +78,12 @@ void gather(Net<T>& net, const Rows& rows, const Index* order, Index first, Inde
     const T* X = static_cast<const T*>(rows.X);
     const T* M = static_cast<const T*>(rows.mask);
     const T* weight = static_cast<const T*>(rows.weight);
+    const T unweighted = T(1) / divisor;
     for (Index r = r0; r < r1; r++) {
         const Index from = source(order, first + r - r0);
         copy_row(net.X + r * ld, X + from * d, d);
         if (M) copy_row(net.M + r * ld, M + from * d, d);
-        net.scale[r] = (weight ? weight[from] : T(1)) / divisor;
+        net.scale[r] = weight ? weight[from] / divisor : unweighted;
         if (plan.corruption != xhat::CLEAN)
             corrupt_row(plan, net.X + r * ld, net.H[0] + r * ld, d, key,
                         counter + std::uint64_t(r - r0));
@@ -113,23 +114,9 @@ template <class T> void forward_node(Net<T>& net, Index v, Index r0, Index r1) {
 
 // The heads: returns sum of loss * scale; WRITE turns A_hat into dA_hat (equations 14, 16).
 template <class T, bool WRITE> double heads(Net<T>& net, Index r0, Index r1) {
-    const Index last = net.plan->nodes - 1, ld = net.ld[last], at = r0 * ld;
-    T* A_hat = net.H[last] + at;
-    const T *X = net.X + at, *M = net.M ? net.M + at : nullptr, *scale = net.scale + r0;
-    double J = 0;
-    for (Index i = 0; i < net.segment_count; i++) {
-        const Segment& s = net.segments[i];
-        with_kind(s.kind, [&](auto tag) {
-            constexpr int KIND = decltype(tag)::value;
-            if constexpr (KIND == xhat::SOFTMAX)
-                J += softmax_rows<T, WRITE>(s, A_hat, X, M, scale, ld, r1 - r0);
-            else if (ld < Vec<T, FULL>::L)
-                J += segment_rows<Vec<T, HALF>, KIND, WRITE>(s, A_hat, X, M, scale, ld, r1 - r0);
-            else
-                J += segment_rows<Vec<T, FULL>, KIND, WRITE>(s, A_hat, X, M, scale, ld, r1 - r0);
-        });
-    }
-    return J;
+    const Index ld = net.heads.ld, at = r0 * ld;
+    return head_rows<T, WRITE>(net.heads, net.H[net.plan->nodes - 1] + at, net.X + at,
+                               net.M ? net.M + at : nullptr, net.scale + r0, r1 - r0);
 }
 
 // Penalties on the code: adds to dH, returns their value (equations 30, 31).

@@ -11,7 +11,7 @@ namespace xhat {
 using Index = std::int64_t;
 
 enum Activation : int { SIGMOID, TANH, RELU, SILU, IDENTITY };
-enum HeadKind : int { SQUARED_LINEAR, SQUARED_LOGISTIC, SQUARED_TANH, BINARY, SOFTMAX };
+enum HeadKind : int { SQUARED_LINEAR, SQUARED_LOGISTIC, SQUARED_TANH, BINARY, SOFTMAX, POISSON };
 enum CorruptionKind : int { CLEAN, MASKING, GAUSSIAN, SALT_AND_PEPPER };
 enum OptimizerKind : int { GRADIENT_ONLY, ADAM, SGD };
 
@@ -36,10 +36,11 @@ struct Edge {
     int transposed;
 };
 
-// One head over the columns start <= j < stop.
+// One head over the columns start <= j < stop, its loss times weight; limit: Poisson's.
 struct Block {
     Index start, stop;
     int kind;
+    double weight, limit;
 };
 
 struct Plan {
@@ -52,7 +53,8 @@ struct Plan {
     double l2, l1_code, kl_weight, kl_rho, contractive;  // 0: absent
     int corruption;
     double strength;          // p or sigma
-    const void *low, *high;   // (d,)
+    const void *low, *high, *fill;  // (d,): range, and what stands for a hidden cell
+    const Index* group;       // (d,): number of the table's column; its cells are hidden together
     int optimizer;
     double beta1, beta2, eps, weight_decay, momentum;
     int nesterov;
@@ -87,15 +89,28 @@ struct Inference {
     int threads;
 };
 
+// One call of cells: the loss of every cell of rows X.
+struct Scoring {
+    const void *theta, *X, *mask;  // mask may be null
+    const void *low, *high;        // what the encoder is shown at most; null: everything
+    const double* factor;          // (d,), null: 1
+    double* output;                // (n, d)
+    Index n;
+    int excess;                    // 1: what is above the smallest loss possible
+    int threads;
+};
+
 // Each returns 0, or 1 when memory is short. type_bytes: 4 float, 8 double.
 typedef int (*TrainKernel)(const Plan*, Task*, int type_bytes);
 typedef int (*InferKernel)(const Plan*, Inference*, int type_bytes);
+typedef int (*ScoreKernel)(const Plan*, Scoring*, int type_bytes);
 
 // The kernels of one instruction set.
 struct Kernels {
     const char* name;
     TrainKernel train, loss;
     InferKernel infer;
+    ScoreKernel score;
     // For tests: y = function(x), 0 exp, 1 sigmoid, 2 tanh, 3 log1p on [0, 1], 4 silu, 5 log.
     void (*evaluate)(int function, const void* x, void* y, Index n, int type_bytes);
     void (*corrupt)(const Plan*, const void* x, void* y, Index n, std::uint64_t key,
@@ -104,8 +119,9 @@ struct Kernels {
 
 const Kernels* choose_kernels(const char* at_most);  // "": the best this machine runs
 
-// Runs work(context, thread) on threads 0 .. threads-1, thread 0 being the caller.
-void run_threads(int threads, void (*work)(void*, int), void* context);
+// Runs work(context, thread) on threads 0 .. threads-1, thread 0 being the caller. Returns 1, and
+// has done nothing, where the system cannot start so many.
+int run_threads(int threads, void (*work)(void*, int), void* context);
 
 // Returns once *phase differs from value.
 void wait_while(const int* phase, int value);

@@ -23,17 +23,6 @@ struct Piece {
     Index matrix, node, i0, i1, offset, size;
 };
 
-// Carves aligned arrays out of one zeroed allocation; the first pass (base null) only counts.
-struct Arena {
-    char* base;
-    std::size_t used;
-    template <class U> U* take(Index count) {
-        U* p = reinterpret_cast<U*>(base + used);
-        used += (std::size_t(count) * sizeof(U) + 127) / 64 * 64;  // one line apart
-        return base ? p : nullptr;
-    }
-};
-
 struct Barrier {
     int threads;
     int arrived;
@@ -103,19 +92,7 @@ void take_net(Arena& arena, Net<T>& net, const Plan& plan, Index capacity, bool 
     net.norms = contractive ? arena.take<T>(plan.node[1].width) : nullptr;
     net.kl_slope = plan.kl_weight != 0 ? arena.take<T>(plan.node[plan.code].width) : nullptr;
     net.row_sum = 1;
-    net.segments = arena.take<Segment>(plan.blocks + plan.node[0].width);
-    net.segment_count = 0;
-    const Index L = net.ld[0] < Vec<T, FULL>::L ? Vec<T, HALF>::L : Vec<T, FULL>::L;
-    for (Index i = 0; arena.base && i < plan.blocks; i++) {
-        const xhat::Block& b = plan.block[i];
-        if (b.kind == xhat::SOFTMAX) {
-            net.segments[net.segment_count++] = {0, b.start, b.stop, b.kind};
-            continue;
-        }
-        for (Index at = b.start / L * L; at < b.stop; at += L)
-            net.segments[net.segment_count++] = {at, b.start > at ? b.start - at : 0,
-                                                 b.stop < at + L ? b.stop - at : L, b.kind};
-    }
+    take_heads(arena, net.heads, plan, net.ld[0]);
 }
 
 // Brings rows i0 .. i1 of matrix m into the packed copies; with m = -1 the bias of `node`.
@@ -254,11 +231,6 @@ template <class F> inline void share_rows(Index n, int thread, int threads, F f)
     }
 }
 
-// First row of a thread's share.
-inline Index share_begin(Index n, int thread, int threads) {
-    return (n + BLOCK_ROWS - 1) / BLOCK_ROWS * thread / threads * BLOCK_ROWS;
-}
-
 template <class T> struct Chunk {
     Index batch_first, batch_rows, first, rows;  // positions in the order
     bool last;
@@ -272,15 +244,11 @@ void gather_block(Trainer<T>& t, const Chunk<T>& c, Index r0, Index r1) {
            task.first + std::uint64_t(first));
 }
 
-// The block that this thread will gather after the one that ends at row r1 of the chunk.
-template <class T>
-Ahead next_rows(const Trainer<T>& t, const Chunk<T>& c, Index r1, int thread) {
+// The rows that will stand in this block of the next chunk: far enough ahead for any memory.
+template <class T> Ahead next_rows(const Trainer<T>& t, const Chunk<T>& c, Index r0, Index r1) {
     const Task& task = *t.task;
-    const int threads = t.barrier.threads;
-    Index next = c.first + r1;
-    if (r1 >= share_begin(c.rows, thread + 1, threads) || r1 == c.rows)
-        next = c.first + c.rows + share_begin(c.rows, thread, threads);
-    Index end = next + BLOCK_ROWS < task.count ? next + BLOCK_ROWS : task.count;
+    const Index next = c.first + c.rows + r0, last = c.first + c.rows + r1;
+    Index end = last < task.count ? last : task.count;
     if (!task.order || next > end) end = next;
     const Index bytes = t.net.plan->node[0].width * Index(sizeof(T));
     return {static_cast<const char*>(task.rows.X), bytes, task.order, next, end};
@@ -350,7 +318,7 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
         const bool encoded = plan.kl_weight != 0 && c.rows == n;
         share_rows(c.rows, thread, threads, [&](Index r0, Index r1, Index block) {
             if (!encoded) gather_block(t, c, r0, r1);
-            Ahead ahead = next_rows(t, c, r1, thread);
+            Ahead ahead = next_rows(t, c, r0, r1);
             const Index share = (ahead.end - ahead.next + plan.nodes - 1) / plan.nodes;
             for (Index v = encoded ? plan.code + 1 : 1; v < plan.nodes; v++) {
                 ahead.fetch(share);
@@ -433,7 +401,10 @@ template <class T> int train(const Plan& plan, Task& task) {
     t.task = &task;
     t.barrier = {task.threads, 0, 0};
     task.done = 0;
-    xhat::run_threads(task.threads, train_thread<T>, &t);
+    if (xhat::run_threads(task.threads, train_thread<T>, &t)) {
+        t.barrier.threads = 1;
+        train_thread<T>(&t, 0);
+    }
     std::free(raw);
     return 0;
 }

@@ -47,10 +47,17 @@ template <class T_, int BYTES_> struct Vec {
         for (int i = 0; i < L; i++)
             if (i < count) p[i] = v[i];
     }
-    static inline double sum(V v) {
-        double s = 0;
-        for (int i = 0; i < L; i++) s += double(v[i]);
-        return s;
+    static inline double sum(V v) {  // in a fixed order, four chains
+        double s[4] = {};
+        for (int i = 0; i < L; i++) s[i % 4] += double(v[i]);
+        return (s[0] + s[1]) + (s[2] + s[3]);
+    }
+    static inline T largest(V v) {
+        T m[4] = {v[0], v[L > 1], v[L > 2 ? 2 : 0], v[L > 3 ? 3 : 0]};
+        for (int i = 4; i < L; i++) m[i % 4] = v[i] > m[i % 4] ? v[i] : m[i % 4];
+        m[0] = m[0] > m[1] ? m[0] : m[1];
+        m[2] = m[2] > m[3] ? m[2] : m[3];
+        return m[0] > m[2] ? m[0] : m[2];
     }
     static inline W lanes() {
         W w{};

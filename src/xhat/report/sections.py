@@ -1,0 +1,208 @@
+"""The sections of a report as plain values: header, verdict, losses, scores, columns, settings.
+
+Knows: facts in, JSON-like values out. Must not know: HTML.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+import sklearn
+
+import xhat
+from xhat.data.kinds import Binary, Categorical, Count
+from xhat.report.facts import Facts
+from xhat.report.limits import Cuts, Limits
+from xhat.report.packing import plain, rounded, short
+
+#: False-alarm rates offered; those the held-out rows cannot support are left out.
+RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+BINS = 48
+Integers = npt.NDArray[np.intp]
+
+
+def choose_columns(facts: Facts, limits: Limits, cuts: Cuts) -> Integers:
+    """Return the columns shown in detail: the ones that cost most, in the table's order."""
+    d = len(facts.schema.columns)
+    order = np.argsort(-facts.walk.loss, kind="stable")[: limits.columns]
+    cuts.note("columns are shown (those with the largest loss)", len(order), d, "columns")
+    return np.sort(order)
+
+
+def columns(facts: Facts, shown: Integers) -> list[dict[str, Any]]:
+    """Return name, kind, missing share, loss, share of the total and range of every column."""
+    total = float(facts.walk.loss.sum()) or 1.0
+    found = []
+    for j in shown:
+        column, store = facts.schema.columns[j], facts.stores[j]
+        levels = [short(level, 40) for level in store.levels[:100]]
+        found.append(
+            {
+                "index": int(j),
+                "name": short(facts.names[j]),
+                "kind": type(column.kind).__name__.lower(),
+                "form": store.form,
+                "levels": levels,
+                "missing": float(facts.walk.missing[j]),
+                "loss": float(facts.walk.loss[j]),
+                "share": float(facts.walk.loss[j]) / total,
+                "nats": float(facts.walk.nats[j]),
+                "spread": rounded(_held_out_spread(facts, int(j))),
+                "low": rounded(column.low * column.spread + column.center),
+                "high": rounded(column.high * column.spread + column.center),
+                "sketch": _sketch(facts, int(j)),
+            }
+        )
+    return found
+
+
+def _held_out_spread(facts: Facts, j: int) -> float:
+    """Return the residual's spread on held-out rows in the column's own units, else NaN."""
+    column = facts.schema.columns[j]
+    if isinstance(column.kind, (Binary, Categorical, Count)):
+        return float("nan")
+    return float(facts.model.residual[facts.schema.starts[j]] * column.spread)
+
+
+def _sketch(facts: Facts, j: int) -> list[list[Any]]:
+    """Return (observed, expected) of up to 40 sampled rows."""
+    rows = facts.rows[:: max(1, len(facts.rows) // 40)][:40]
+    expected = facts.reconstruct(rows)[:, j]
+    return [
+        [rounded(x, 5), rounded(y, 5)]
+        for x, y in zip(rows[:, j], expected, strict=True)
+        if np.isfinite(x)
+    ]
+
+
+def verdict(facts: Facts) -> dict[str, Any]:
+    """Return the stored verdict, or one on the rows given after partial_fit."""
+    stored = facts.ae.verdict_
+    if stored is None:
+        from xhat.verdict import compare  # noqa: PLC0415
+
+        source = facts.ae._source(facts.rows)  # noqa: SLF001
+        fit = facts.ae._fit  # noqa: SLF001
+        index = np.arange(len(facts.rows))
+        stored = compare(fit.model, fit.baseline, source, index, "rows given", is_pca=False)
+    return dict(plain(stored.to_dict()))
+
+
+def losses(facts: Facts, limits: Limits) -> dict[str, Any]:
+    """Return the loss per epoch, thinned to what a picture can show."""
+    history = facts.ae.history_
+    train = [float(v) for v in history.get("loss", [])]
+    held = [float(v) for v in history.get("held_out_loss", [])]
+    step = max(1, -(-max(len(train), len(held)) // limits.epochs))
+    best = int(getattr(facts.ae, "best_iter_", 0))
+    # Training losses are of epochs 1, 2, ...; held-out losses start at epoch 0, the start.
+    first = len(held) - len(train)
+    return {
+        "train": [[e + 1, v] for e, v in enumerate(train) if _kept(e + 1, step, best, len(train))],
+        "held_out": [
+            [e + 1 - first, v]
+            for e, v in enumerate(held)
+            if _kept(e + 1 - first, step, best, len(train))
+        ],
+        "best_epoch": best,
+        "epochs": len(train),
+    }
+
+
+def _kept(epoch: int, step: int, best: int, last: int) -> bool:
+    return epoch % step == 0 or epoch in (best, last, 0, 1)
+
+
+def scores(facts: Facts) -> dict[str, Any]:
+    """Return the histogram of scores and every threshold that can be had."""
+    values = facts.walk.scores
+    ae = facts.ae
+    positive = np.log10(np.maximum(values, 1e-6))
+    low, high = float(positive.min()), float(positive.max())
+    counts, edges = np.histogram(positive, BINS, (low, max(high, low + 0.1)))
+    share = 0.05 if ae.contamination == "auto" else float(ae.contamination)
+    found = [_threshold(values, -float(ae.offset_), share, "share of the training rows")]
+    for rate in RATES:
+        if len(ae._fit.held_out_scores) * rate >= 1:  # noqa: SLF001
+            limit = ae.threshold(rate)
+            found.append(_threshold(values, limit, rate, "false-alarm rate, held-out rows"))
+    return {
+        "edges": rounded(10**edges),
+        "counts": counts.tolist(),
+        "rows": len(values),
+        "median": float(np.median(values)),
+        "mean": float(values.mean()),
+        "max": float(values.max()),
+        "thresholds": found,
+        "held_out_rows": len(ae._fit.held_out_scores),  # noqa: SLF001
+    }
+
+
+def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -> dict[str, Any]:
+    return {
+        "value": float(limit),
+        "rate": float(rate),
+        "what": what,
+        "flagged": int((values > limit).sum()),
+    }
+
+
+def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, Any]]:
+    """Return the strangest rows with the columns that made them so, observed beside expected."""
+    count = min(limits.strangest, len(facts.strangest))
+    place = {int(j): i for i, j in enumerate(shown)}
+    found = []
+    for i in range(count):
+        nats = facts.strange_nats[i]
+        top = [int(j) for j in np.argsort(-nats, kind="stable") if int(j) in place]
+        found.append(
+            {
+                "row": int(facts.strangest[i]),
+                "score": float(facts.walk.scores[facts.strangest[i]]),
+                "parts": [
+                    [
+                        place[j],
+                        rounded(facts.strange_rows[i, j]),
+                        rounded(facts.strange_expected[i, j]),
+                        rounded(nats[j]),
+                    ]
+                    for j in top[: limits.reasons]
+                ],
+            }
+        )
+    return found
+
+
+def originals(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
+    """Return some sampled rows beside their reconstructions, and their codes."""
+    step = max(1, len(facts.rows) // limits.originals)
+    pick = np.arange(0, len(facts.rows), step)[: limits.originals]
+    rows = facts.rows[pick]
+    return {
+        "rows": facts.sample[pick].tolist(),
+        "observed": rounded(rows[:, shown]),
+        "expected": rounded(facts.reconstruct(rows)[:, shown]),
+        "codes": rounded(facts.codes[pick]),
+    }
+
+
+def settings(facts: Facts) -> dict[str, Any]:
+    """Return parameters, what "auto" became, and the environment."""
+    parameters = facts.ae.get_params(deep=False)
+    return {
+        "parameters": {name: short(repr(value), 400) for name, value in parameters.items()},
+        "choices": {name: short(value, 400) for name, value in facts.ae.choices_.items()},
+        "environment": {
+            "xhat": xhat.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "scikit-learn": sklearn.__version__,
+            "system": f"{platform.system()} {platform.machine()}",
+            "engine": facts.model.engine.name,
+        },
+    }

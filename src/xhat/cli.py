@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -84,7 +85,8 @@ def options(*groups: list[Option]) -> Option:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files. XHAT_DEBUG=1: tracebacks.",
+    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files, 130 and 143 interrupted. "
+    "XHAT_DEBUG=1: tracebacks.",
 )
 @click.version_option(__version__, message="xhat %(version)s")
 def cli() -> None:
@@ -126,6 +128,8 @@ def demo(output: str | None, *, as_json: bool, words: Words) -> None:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
 @click.option("--epochs", type=int, metavar="N", help="At most; for L-BFGS: iterations.")
+@click.option("--checkpoint", metavar="DIR", help="Keep the state of the fit here.")
+@click.option("--resume", is_flag=True, help="Go on with the state in DIR, if there is one.")
 def fit(data: str, output: str, flags: Flags, *, as_json: bool, **wishes: Any) -> None:
     """Fit a model to DATA and print how it stands against PCA.
 
@@ -196,15 +200,34 @@ def explain(model: str, data: str, **given: Any) -> None:
 @options(DATA, OUTPUT)
 @click.option("--false-alarm-rate", type=float, metavar="P", help="Share of usual rows flagged.")
 @click.option("--labels", metavar="COL", help="Column of 0/1 truth: print precision and recall.")
+@click.option("--shard", metavar="I/N", help="Of a folder: part I of N, for N processes.")
+@click.option("--format", "suffix", default="csv", metavar="EXT", help="Of a folder's parts.")
 def score(
-    model: str, data: str, false_alarm_rate: float | None, labels: str | None, **given: Any
+    model: str,
+    data: str,
+    false_alarm_rate: float | None,
+    labels: str | None,
+    shard: str | None,
+    suffix: str,
+    **given: Any,
 ) -> None:
     """Write how strange every row is, in nats (higher = stranger), and whether it is an outlier.
 
     An outlier scores above all but a share (5 % unless the model was fitted with another
     contamination) of the training rows, or, with --false-alarm-rate, of rows not trained on.
+
+    If DATA is a folder, every file in it is scored into the folder OUTPUT, in parts that appear
+    whole; the same command again writes only what is missing.
     """
     from xhat.cli_job import Job  # noqa: PLC0415
+
+    if Path(data).is_dir():
+        from xhat.batch import score_folder  # noqa: PLC0415
+
+        score_folder(model, data, given, shard, f".{suffix.lstrip('.')}", false_alarm_rate, labels)
+        return
+    if shard is not None:
+        raise click.UsageError("--shard is for a folder of files.")
 
     job = Job(model, data, apart=labels, **given)
     job.write_scores(false_alarm_rate)

@@ -11,6 +11,7 @@ import csv
 import difflib
 import errno
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from xhat.data.sql import Query
     from xhat.data.stream import Stream
     from xhat.estimator import Autoencoder
+    from xhat.train.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
             other = open_data(wishes["validation"], replace(flags, query=None))
             validation = modelled(other, flags).select(stream.names).whole().data
         try:
-            ae.fit(stream, X_val=validation)
+            ae.fit(stream, X_val=validation, checkpoint=_checkpoint(output, wishes))
         except CellError as error:
             raise error.at(0, stream.place(error.row)) from None
     ae.set_params(verbose=0)  # how talkative a fit was is no property of the model
@@ -169,6 +171,29 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     flags.words.say(str(ae.compare_pca()))
     flags.words.say(f"saved {output}")
     return ae
+
+
+def _checkpoint(output: str, wishes: dict[str, Any]) -> Checkpoint | None:
+    """Return where the fit keeps its state, and say what an interruption will say."""
+    from xhat import interrupts  # noqa: PLC0415
+
+    folder = wishes["checkpoint"]
+    if folder is None:
+        if wishes["resume"]:
+            raise ParameterError("--resume needs --checkpoint DIR")
+        interrupts.guard(None, "; nothing was saved: --checkpoint DIR keeps the state of a fit")
+        return None
+    from xhat.train.checkpoint import Checkpoint  # noqa: PLC0415
+
+    checkpoint = Checkpoint(folder, resume=wishes["resume"], stop=interrupts.wanted)
+    interrupts.guard(checkpoint, "; resume with: " + _again())
+    return checkpoint
+
+
+def _again() -> str:
+    """Return the command line of this process, with --resume."""
+    words = ["xhat", *sys.argv[1:]]
+    return shlex.join(words + ["--resume"] * ("--resume" not in words))
 
 
 def _parameters(wishes: dict[str, Any], *, quiet: bool) -> dict[str, Any]:

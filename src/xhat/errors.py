@@ -36,5 +36,13 @@ class ModelFileError(XhatError, ValueError):
     """A model file is damaged, foreign or written by a newer version."""
 
 
+class CheckpointError(XhatError, ValueError):
+    """A checkpoint is damaged or belongs to another fit."""
+
+
 class MissingExtraError(XhatError, ImportError):
     """An optional package is needed for what was asked."""
+
+
+class Stopped(BaseException):
+    """Not an error: a fit was asked to stop, and its state is on disk."""

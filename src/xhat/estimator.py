@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -36,6 +38,7 @@ from xhat.progress import Progress
 from xhat.requests import build_request
 from xhat.settings import Request
 from xhat.sources import Source, held_out_rows, merge_rows
+from xhat.train.checkpoint import Checkpoint
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
@@ -211,7 +214,15 @@ class Autoencoder(
         return cls(n_components, **{**defaults, **parameters})
 
     @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    ) -> Self:
         """Fit the model to the rows of X.
 
         Parameters
@@ -226,6 +237,10 @@ class Autoencoder(
             Weights >= 0; weight k equals k copies (exactly, up to 1,000 rows).
         X_val : like X or None
             Held-out rows of your own choice, instead of a random share of X.
+        checkpoint : path-like or None
+            A folder for the state of the fit. If it holds one of the same data and parameters,
+            the fit goes on there and ends with the same bytes as an unbroken one; L-BFGS starts
+            anew.
 
         Returns
         -------
@@ -249,9 +264,11 @@ class Autoencoder(
         if X_val is not None:
             validation = self._source(self._read(X_val))
         rng = self._generator()
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(Path(checkpoint))
         epochs = Epochs(self)
         with Progress(self.verbose, epochs) as progress:
-            self._fit = fitting.fit(request, source, validation, rng, progress)
+            self._fit = fitting.fit(request, source, validation, rng, progress, checkpoint)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:
@@ -269,7 +286,8 @@ class Autoencoder(
         wish = self._wish(stream.names)
         with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
             if not isinstance(found, Rows):
-                return self.fit(found, X_val=whole(X_val))
+                self.fit(found, X_val=whole(X_val))
+                return self
             self._learn_stored(stream, found.storage)
             source = Source(found.blocks, found.storage, lazy=True)
             validation = None

@@ -255,7 +255,7 @@ class Autoencoder(
         """
         request = build_request(self)
         if is_stream(X):
-            return self._fit_stream(request, X, sample_weight, X_val)
+            return self._fit_stream(request, X, sample_weight, X_val, checkpoint)
         matrix = self._learn(X)
         weight = self._weights(sample_weight, matrix)
         source = self._source(matrix, weight)
@@ -277,7 +277,9 @@ class Autoencoder(
         self._warn_if_copying(request)
         return self
 
-    def _fit_stream(self, request: Request, X: Any, sample_weight: Any, X_val: Any) -> Self:
+    def _fit_stream(
+        self, request: Request, X: Any, sample_weight: Any, X_val: Any, checkpoint: Any
+    ) -> Self:
         """Read a stream once, then fit what it held: in memory if it is small, else from disk."""
         stream, rng = as_stream(X), self._generator()
         if sample_weight is not None:
@@ -286,8 +288,12 @@ class Autoencoder(
         wish = self._wish(stream.names)
         with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
             if not isinstance(found, Rows):
-                self.fit(found, X_val=whole(X_val))
+                self.fit(found, X_val=whole(X_val), checkpoint=checkpoint)
                 return self
+            if checkpoint is not None:
+                raise ParameterError(
+                    "a checkpoint needs a table that fits into memory: this one waits on disk"
+                )
             self._learn_stored(stream, found.storage)
             source = Source(found.blocks, found.storage, lazy=True)
             validation = None
@@ -295,11 +301,14 @@ class Autoencoder(
                 validation = self._source(self._read(whole(X_val)))
             elif len(found.held_out):
                 validation = Source(found.held_out, found.storage, origin=found.numbers)
-            self._fit = fitting.fit(request, source, validation, rng, Progress(self.verbose))
+            epochs = Epochs(self)
+            with Progress(self.verbose, epochs) as progress:
+                self._fit = fitting.fit(request, source, validation, rng, progress)
             self._settle()
             self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
         if self._fit.interrupted:
             raise KeyboardInterrupt
+        epochs.close()
         self._warn_if_copying(request)
         return self
 

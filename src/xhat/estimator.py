@@ -294,13 +294,16 @@ class Autoencoder(
                 validation = self._source(self._read(whole(X_val)))
             elif len(found.held_out):
                 validation = Source(found.held_out, found.storage, origin=found.numbers)
-            self._fit = fitting.fit(
-                request, source, validation, rng, Progress(self.verbose), opened(checkpoint)
-            )
+            epochs = Epochs(self)
+            with Progress(self.verbose, epochs) as progress:
+                self._fit = fitting.fit(
+                    request, source, validation, rng, progress, opened(checkpoint)
+                )
             self._settle()
             self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
         if self._fit.interrupted:
             raise KeyboardInterrupt
+        epochs.close()
         self._warn_if_copying(request)
         return self
 

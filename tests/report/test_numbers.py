@@ -41,8 +41,10 @@ def test_losses(case):
     assert losses["best_epoch"] == ae.best_iter_
     assert [v for _, v in losses["train"]] == ae.loss_curve_
     assert [v for _, v in losses["held_out"]] == ae.history_["held_out_loss"]
-    best = min(losses["held_out"], key=lambda p: p[1])
-    assert best[0] == ae.best_iter_
+    assert losses["train"][0][0] == 1
+    assert losses["held_out"][0][0] == 0  # the start
+    if ae.best_iter_:
+        assert min(losses["held_out"], key=lambda p: p[1])[0] == ae.best_iter_
 
 
 def test_scores_and_thresholds(case):

@@ -24,7 +24,7 @@ from benchmarks.step import measure_row
 PEERS = ("fit float32", "fit float64", "torch", "jax scan", "scikit-learn", "pyod")
 SHAPES = {
     "rows": [(n, 30) for n in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)],
-    "columns": [(4_000, d) for d in (10, 30, 100, 300, 1_000, 2_000, 4_096)],
+    "columns": [(2_000, d) for d in (10, 30, 100, 300, 1_000, 2_000, 4_096)],
 }
 
 

@@ -1,8 +1,9 @@
 """Steps and scoring against the peers: ``python -m benchmarks.step [--rows 30-8] [-o FILE]``.
 
 Every row runs all peers in one go, a process per peer, interleaved: each round measures every
-peer once, and the medians of the rounds are compared. Two threads each. Install the peers with
-``pip install xhat[bench]``. Prints a table and writes JSON.
+peer once, and the medians of the rounds are compared. Two threads each; with BENCHMARK_CPU=1 in
+the environment one core each and the seconds of that core, for a machine that others use, too.
+Install the peers with ``pip install xhat[bench]``. Prints a table and writes JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.peers import PEERS, ROWS, THREADS
+from benchmarks.peers import CPU, PEERS, ROWS, THREADS
 from benchmarks.report import RESULTS, provenance
 
 LEFT_OUT = ("xhat reference", "fit float32", "fit float64")  # unless asked for
@@ -114,14 +115,17 @@ def main():
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--peers", default=",".join(p for p in PEERS if p not in LEFT_OUT))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("-o", "--out", type=Path, default=RESULTS / "step.json")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=RESULTS / ("step-cpu.json" if CPU else "step.json")
+    )
     asked = parser.parse_args()
     results = []
     if asked.out.exists():  # rows not asked for keep their last figures
         results = json.loads(asked.out.read_text())["rows"]
     for key in asked.rows.split(","):
         rates = measure_row(key, asked.peers.split(","), asked.rounds)
-        found = summarise(key, rates) | provenance() | {"threads": THREADS}
+        found = summarise(key, rates) | provenance()
+        found |= {"threads": THREADS, "clock": "processor" if CPU else "wall"}
         show(found)
         sys.stdout.flush()
         results = [row for row in results if row["row"] != key] + [found]

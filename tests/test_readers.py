@@ -157,7 +157,7 @@ def test_a_lying_header_allocates_nothing(tmp_path):
     np.save(tmp_path / "t.npy", np.zeros((2, 2)))
     data = (tmp_path / "t.npy").read_bytes()
     (tmp_path / "t.npy").write_bytes(data.replace(b"(2, 2), ", b"(2,9999999999), ".strip() + b" "))
-    with pytest.raises(DataError, match="damaged npy"):
+    with pytest.raises(DataError, match="cut off: 168 bytes where 160000000112 are expected"):
         read_table(str(tmp_path / "t.npy"))
 
 

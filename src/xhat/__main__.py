@@ -1,6 +1,6 @@
 """The ``xhat`` command: runs xhat.cli and turns every outcome into an exit code and one line.
 
-Exit codes (sysexits): 0 done, 64 usage, 65 data, 70 bug, 74 files, 130 interrupted.
+Exit codes (sysexits): 0 done, 64 usage, 65 data, 70 bug, 74 files; 130 and 143 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 
 import click
 
-USAGE, DATA, BUG, FILES, INTERRUPTED = 64, 65, 70, 74, 130
+from xhat.interrupts import Interrupted, exit_code, message, watched
+
+USAGE, DATA, BUG, FILES = 64, 65, 70, 74
 #: No line on standard error is longer.
 LONGEST = 300
 
@@ -38,7 +40,9 @@ def run(arguments: Sequence[str]) -> int:
         try:
             from xhat.cli import cli  # noqa: PLC0415  (imported where Ctrl-C is understood)
 
-            code = cli.main(list(arguments), prog_name="xhat", standalone_mode=False)
+            with watched():
+                code = cli.main(list(arguments), prog_name="xhat", standalone_mode=False)
+                sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001  (this is the last line of defence)
             return _report(error)
     return code if isinstance(code, int) else 0
@@ -47,6 +51,8 @@ def run(arguments: Sequence[str]) -> int:
 def _report(error: BaseException) -> int:
     """Print the error in one line and return the exit code it stands for."""
     code, lines = _classify(error)
+    if isinstance(error, OSError):
+        _drop_stdout()
     if os.environ.get("XHAT_DEBUG") == "1":
         traceback.print_exception(error)
     for line in lines:
@@ -75,7 +81,7 @@ def _outcomes(error: BaseException) -> list[tuple[Any, int, list[str]]]:
     from xhat import errors  # noqa: PLC0415
 
     return [
-        ((click.Abort, KeyboardInterrupt), INTERRUPTED, ["interrupted"]),
+        ((click.Abort, KeyboardInterrupt, Interrupted, errors.Stopped), exit_code(), [message()]),
         (SystemExit, 0, []),  # click's answer to a closed pipe
         (errors.ParameterError, USAGE, [str(error)]),
         (errors.MissingExtraError, FILES, [str(error)]),
@@ -83,6 +89,14 @@ def _outcomes(error: BaseException) -> list[tuple[Any, int, list[str]]]:
         (OSError, FILES, [_file_error(error)]),
         (MemoryError, FILES, ["out of memory: use fewer rows or columns"]),
     ]
+
+
+def _drop_stdout() -> None:
+    """Let the flush at exit not complain again where standard output cannot be written to."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _file_error(error: BaseException) -> str:

@@ -9,7 +9,7 @@ PCA gives the codes and the decoder is the head's own, fitted on them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import scipy.optimize
 import scipy.sparse.linalg
 from threadpoolctl import threadpool_limits
 
-from xhat.data.batches import Rows, tiles
+from xhat.data.batches import Affine, Rows, tile_rows, tiles
 from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
 from xhat.maths.params import Network, Views
@@ -31,6 +31,9 @@ Floats = npt.NDArray[np.float64]
 DENSE_SOLVER = 1500
 #: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
 DECODER_ROWS = 10_000
+#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64 and as much again for
+#: each of a few temporaries. Columns do not know each other, so that groups give the same.
+DECODER_CELLS = 2**21
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,17 @@ def fit_pca(rows: Rows, k: int) -> PCA:
     The Gram matrix is summed in fixed tiles in float64 on one thread: same rows, same bytes.
     """
     with threadpool_limits(limits=1, user_api="blas"):
-        mean, gram = _moments(rows)
-        variances, vectors = _leading(gram, k)
+        if rows.width > DENSE_SOLVER >= 3 * k and (sparse := rows.affine) is not None:
+            mean, variances, vectors, total = _sparse_leading(sparse, rows, k)
+        else:
+            mean, gram = _moments(rows)
+            variances, vectors = _leading(gram, k)
+            total = float(np.trace(gram))
     components = vectors.T
     # An eigenvector's sign is arbitrary; the largest entry is made positive, as in scikit-learn.
     largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
     components = components * np.where(largest < 0, -1.0, 1.0)[:, None]
-    return PCA(mean, np.ascontiguousarray(components), variances, float(np.trace(gram)))
+    return PCA(mean, np.ascontiguousarray(components), variances, total)
 
 
 def _moments(rows: Rows) -> tuple[Floats, Floats]:
@@ -106,6 +113,30 @@ def _leading(gram: Floats, k: int) -> tuple[Floats, Floats]:
     return np.maximum(values[order], 0), vectors[:, order]
 
 
+def _sparse_leading(sparse: Affine, rows: Rows, k: int) -> tuple[Floats, Floats, Floats, float]:
+    """Return mean, k largest variances, their vectors and the total, by products with X alone.
+
+    Neither the encoded rows nor their (d, d) covariance is ever formed.
+    """
+    X, s = sparse.X, sparse.spread
+    w = np.ones(rows.n) if rows.weight is None else rows.weight.astype(np.float64)
+    n = float(w.sum())
+    mean = (X.T @ w) / n
+    squares = (X.multiply(X).T @ w) / n
+
+    def covariance(v: Floats) -> Floats:
+        u = v.ravel() / s
+        y = w * (X @ u - mean @ u)
+        return np.asarray((X.T @ y - mean * y.sum()) / (n * s))
+
+    d = rows.width
+    operator = scipy.sparse.linalg.LinearOperator((d, d), matvec=covariance, dtype=np.float64)
+    values, vectors = scipy.sparse.linalg.eigsh(operator, k=k, v0=np.full(d, d**-0.5))
+    order = np.argsort(values)[::-1]
+    total = float((np.maximum(squares - mean**2, 0) / s**2).sum())
+    return (mean - sparse.center) / s, np.maximum(values[order], 0), vectors[:, order], total
+
+
 def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
     """Return PCA and the mean as parameters; non-linear heads get their own decoder."""
     k, d = pca.components.shape
@@ -121,11 +152,13 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
         mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
     curved = [block for block in blocks if block.head != SquaredError("linear")]
     if curved:
-        columns = np.concatenate([np.arange(d)[block.columns] for block in curved])
-        start = mean_views["c"][columns]
-        views["W_star"][columns], views["c"][columns] = _fit_decoder(
-            rows, pca, columns, _side_by_side(curved), start
-        )
+        together = [curved] if rows.resident is not None else _groups(curved, rows.n)
+        for group in together:
+            columns = np.concatenate([np.arange(d)[block.columns] for block in group])
+            start = mean_views["c"][columns]
+            views["W_star"][columns], views["c"][columns] = _fit_decoder(
+                rows, pca, columns, _side_by_side(group), start
+            )
     return Baseline(net, theta, theta_mean)
 
 
@@ -140,6 +173,21 @@ def mean_losses(rows: Rows, blocks: tuple[Block, ...], mean: Floats) -> Floats:
         total += w @ (cells if tile.mask is None else cells * tile.mask)
         seen += float(w.sum())
     return total / seen
+
+
+def _groups(blocks: list[Block], n: int) -> list[list[Block]]:
+    """Cut wide tables into groups of columns whose decoders are fitted one after the other."""
+    most = max(1, DECODER_CELLS // min(n, DECODER_ROWS))
+    if sum(block.stop - block.start for block in blocks) <= most:
+        return [blocks]
+    groups = []
+    for block in blocks:
+        step = block.stop - block.start if block.head.f == "softmax" else most
+        groups += [
+            [replace(block, start=start, stop=min(start + step, block.stop))]
+            for start in range(block.start, block.stop, step)
+        ]
+    return groups
 
 
 def _side_by_side(blocks: list[Block]) -> tuple[Block, ...]:
@@ -161,17 +209,17 @@ def _fit_decoder(
     separable columns finite.
     """
     step = -(-rows.n // DECODER_ROWS)
-    batch = rows.take(np.arange(0, rows.n, step))
-    X = batch.X.astype(np.float64)
-    w = np.ones(len(X)) if batch.weight is None else batch.weight.astype(np.float64)
+    chosen = np.arange(0, rows.n, step)
+    w = np.ones(len(chosen))
+    if rows.weight is not None:
+        w = rows.weight[chosen].astype(np.float64)
+    codes, target, mask = _codes_and_cells(rows, chosen, pca, columns)
     scale = (w / w.sum())[:, None]
-    if batch.mask is not None:
-        scale = scale * batch.mask[:, columns]
+    if mask is not None:
+        scale = scale * mask
     deviation = np.sqrt(np.maximum(pca.variances, 1e-12 * max(pca.total, 1e-300)))
-    Z = (X - pca.mean) @ pca.components.T / deviation
-    Z = np.hstack([Z, np.ones((len(Z), 1))])
-    target = X[:, columns]
-    ridge = np.append(np.full(Z.shape[1] - 1, 1.0 / len(X)), 0.0)
+    Z = np.hstack([codes / deviation, np.ones((len(codes), 1))])
+    ridge = np.append(np.full(Z.shape[1] - 1, 1.0 / len(Z)), 0.0)
     shape = (target.shape[1], Z.shape[1])
 
     def fun(flat: Vector) -> tuple[float, Vector]:
@@ -190,6 +238,24 @@ def _fit_decoder(
     V = found.x.reshape(shape)
     W_star = V[:, :-1] / deviation
     return W_star, V[:, -1]
+
+
+def _codes_and_cells(
+    rows: Rows, chosen: Integers, pca: PCA, columns: Integers
+) -> tuple[Floats, Floats, Floats | None]:
+    """Return the PCA codes of some rows, some of their columns, and the mask; tile by tile."""
+    codes, cells, masks = [], [], []
+    size = tile_rows(rows.width)
+    for start in range(0, len(chosen), size):
+        batch = rows.take(chosen[start : start + size])
+        X = batch.X.astype(np.float64)
+        codes.append((X - pca.mean) @ pca.components.T)
+        cells.append(X[:, columns])
+        masks.append(None if batch.mask is None else batch.mask[:, columns])
+    if all(mask is None for mask in masks):
+        return np.vstack(codes), np.vstack(cells), None
+    filled = [np.ones(c.shape) if m is None else m for m, c in zip(masks, cells, strict=True)]
+    return np.vstack(codes), np.vstack(cells), np.vstack(filled)
 
 
 def _mean_preactivation(mean: Floats, block: Block) -> Floats:

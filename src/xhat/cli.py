@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from xhat import __version__
-from xhat.cli_tools import Flags, Words, split_names
+from xhat.cli_tools import Flags, Words, query_of, split_names
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
@@ -24,11 +25,15 @@ TALK: list[Option] = [
     click.option("--quiet", is_flag=True, help="Nothing on standard error but errors."),
 ]
 DATA: list[Option] = [
-    click.argument("data"),
+    click.argument("data", required=False),
     click.option("--id", "id_", metavar="COL", help="Column passed through, not modelled."),
     click.option("--drop", multiple=True, metavar="COL,COL", help="Columns to leave out."),
     click.option("--columns", multiple=True, metavar="COL,COL", help="Columns to use, no others."),
     click.option("--no-header", is_flag=True, help="The CSV has no names: x0, x1, ..."),
+    click.option("--sql", metavar="QUERY", help="Rows of a database, instead of DATA."),
+    click.option("--adbc", metavar="DRIVER", help="With --sql: sqlite, postgresql, or a library."),
+    click.option("--uri", metavar="ENV:NAME", help="With --sql: the variable with the address."),
+    click.option("--scratch", metavar="DIR", help="Where rows wait that memory does not hold."),
     click.option("--missing", multiple=True, metavar="TEXT", help="A spelling of an empty cell."),
     *TALK,
 ]
@@ -51,7 +56,13 @@ def options(*groups: list[Option]) -> Option:
         def with_flags(**given: Any) -> Any:
             words = Words(given.pop("quiet"))
             if "id_" in given:
+                query = query_of(given.pop("sql"), given.pop("adbc"), given.pop("uri"))
+                if (given["data"] is None) == (query is None):
+                    raise click.UsageError("Give DATA, or --sql with --adbc and --uri.")
+                given["data"] = given["data"] or "the query"
                 given["flags"] = Flags(
+                    query=query,
+                    scratch=given.pop("scratch"),
                     id_column=given.pop("id_"),
                     drop=split_names(given.pop("drop")),
                     columns=split_names(given.pop("columns")),
@@ -74,7 +85,8 @@ def options(*groups: list[Option]) -> Option:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files. XHAT_DEBUG=1: tracebacks.",
+    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files, 130 and 143 interrupted. "
+    "XHAT_DEBUG=1: tracebacks.",
 )
 @click.version_option(__version__, message="xhat %(version)s")
 def cli() -> None:
@@ -87,7 +99,8 @@ def cli() -> None:
     xhat explain m.xhat new.csv --id name    which columns made it so
     xhat report m.xhat new.csv --id name     a page with pictures
 
-    DATA is a CSV, TSV, Parquet, Arrow, npy or npz file; - is CSV on standard input.
+    DATA is a CSV, TSV, Parquet, Arrow, npy or npz file of any size, a folder of such files or a
+    pattern ('data/*.csv'); - is CSV on standard input.
     """  # noqa: D301  (\b is click's mark for "do not wrap")
 
 
@@ -115,6 +128,8 @@ def demo(output: str | None, *, as_json: bool, words: Words) -> None:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
 @click.option("--epochs", type=int, metavar="N", help="At most; for L-BFGS: iterations.")
+@click.option("--checkpoint", metavar="DIR", help="Keep the state of the fit here.")
+@click.option("--resume", is_flag=True, help="Go on with the state in DIR, if there is one.")
 def fit(data: str, output: str, flags: Flags, *, as_json: bool, **wishes: Any) -> None:
     """Fit a model to DATA and print how it stands against PCA.
 
@@ -138,7 +153,7 @@ def encode(model: str, data: str, **given: Any) -> None:
 
     job = Job(model, data, **given)
     names = [f"code{j}" for j in range(job.ae.n_components_)]
-    job.write_matrix(names, job.apply(job.ae.transform))
+    job.write_matrix(names, job.ae.transform)
 
 
 @cli.command()
@@ -149,7 +164,7 @@ def reconstruct(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    job.write_matrix(job.names, job.apply(job.ae.reconstruct))
+    job.write_matrix(job.names, job.ae.reconstruct)
 
 
 @cli.command()
@@ -160,7 +175,7 @@ def impute(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    job.write_matrix(job.names, job.apply(job.ae.impute))
+    job.write_matrix(job.names, job.ae.impute)
 
 
 @cli.command()
@@ -173,9 +188,11 @@ def explain(model: str, data: str, **given: Any) -> None:
     from xhat.cli_job import Job  # noqa: PLC0415
 
     job = Job(model, data, **given)
-    parts = job.apply(job.ae.explain)
-    top = [job.names[j] for j in np.asarray(parts).argmax(axis=1)]
-    job.write_matrix(job.names, parts, {"top": top})
+
+    def top(parts: Any) -> dict[str, Any]:
+        return {"top": [job.names[j] for j in np.asarray(parts).argmax(axis=1)]}
+
+    job.write_matrix(job.names, job.ae.explain, top)
 
 
 @cli.command()
@@ -183,15 +200,34 @@ def explain(model: str, data: str, **given: Any) -> None:
 @options(DATA, OUTPUT)
 @click.option("--false-alarm-rate", type=float, metavar="P", help="Share of usual rows flagged.")
 @click.option("--labels", metavar="COL", help="Column of 0/1 truth: print precision and recall.")
+@click.option("--shard", metavar="I/N", help="Of a folder: part I of N, for N processes.")
+@click.option("--format", "suffix", default="csv", metavar="EXT", help="Of a folder's parts.")
 def score(
-    model: str, data: str, false_alarm_rate: float | None, labels: str | None, **given: Any
+    model: str,
+    data: str,
+    false_alarm_rate: float | None,
+    labels: str | None,
+    shard: str | None,
+    suffix: str,
+    **given: Any,
 ) -> None:
     """Write how strange every row is, in nats (higher = stranger), and whether it is an outlier.
 
     An outlier scores above all but a share (5 % unless the model was fitted with another
     contamination) of the training rows, or, with --false-alarm-rate, of rows not trained on.
+
+    If DATA is a folder, every file in it is scored into the folder OUTPUT, in parts that appear
+    whole; the same command again writes only what is missing.
     """
     from xhat.cli_job import Job  # noqa: PLC0415
+
+    if Path(data).is_dir():
+        from xhat.batch import score_folder  # noqa: PLC0415
+
+        score_folder(model, data, given, shard, f".{suffix.lstrip('.')}", false_alarm_rate, labels)
+        return
+    if shard is not None:
+        raise click.UsageError("--shard is for a folder of files.")
 
     job = Job(model, data, apart=labels, **given)
     job.write_scores(false_alarm_rate)

@@ -38,9 +38,7 @@ def run_demo(output: str | None, words: Words, *, as_json: bool) -> None:
 
 def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
     """Return the rows with the highest scores, each with the columns that caused it."""
-    # The score rebuilds rows that the encoder sees clipped; so must what is shown as expected.
-    schema = ae._fit.model.schema  # noqa: SLF001
-    expected = ae.reconstruct(schema.decode(schema.clip(schema.encode(X).X)))
+    expected = ae.explain(X, detail=True)["expected"].reshape(X.shape)
     parts = ae.explain(X)
     scores = parts.sum(axis=1)
     return [

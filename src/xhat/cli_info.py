@@ -17,7 +17,7 @@ def describe(path: str, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({name: value for name, value in header.items() if name != "history"})
     columns = [f"  {name}  {kind}" for name, kind in ae.heads_.items()]
-    width = max(len(name) for name in ae.choices_)
+    width = max((len(name) for name in ae.choices_), default=0)
     choices = [f"  {name:<{width}}  {text}" for name, text in ae.choices_.items()]
     lines = [
         f"{path}: xhat {header['xhat_version']}, format {header['format']}",
@@ -30,7 +30,18 @@ def describe(path: str, *, as_json: bool) -> str:
         "verdict",
         *(f"  {line}" for line in str(ae.verdict_ or "none").split("\n")),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def printable(text: str) -> str:
+    r"""Return text with control characters shown as escapes: the file may come from anyone.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _layers(hidden: tuple[int, ...]) -> str:

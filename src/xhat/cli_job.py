@@ -5,18 +5,34 @@ Knows: the estimator's public methods, tables. Must not know: click, maths.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xhat.cli_tools import Flags, about, check_output, read
-from xhat.errors import DataError, ParameterError
+import numpy as np
+
+from xhat.cli_tools import Flags, about, check_output, modelled, open_data
+from xhat.errors import CellError, DataError, ParameterError
 
 if TYPE_CHECKING:
     from xhat.data.table import Table
+    from xhat.estimator import Autoencoder
+
+Columns = dict[str, Any]
+#: Shares of the rows flagged, in the table of precision and recall.
+SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+
+
+class Chunk(NamedTuple):
+    """Some rows in the model's columns, what was set apart of them, the first one's number."""
+
+    rows: Any
+    ids: Any
+    labels: list[Any] | None
+    first: int
 
 
 class Job:
-    """A model and the rows it is applied to, matched column by column."""
+    """A model and the rows it is applied to, matched column by column, chunk by chunk."""
 
     def __init__(
         self,
@@ -28,118 +44,188 @@ class Job:
         output: str = "-",
         digits: int | None = None,
         apart: str | None = None,
+        ae: Autoencoder | None = None,
+        table: Table | None = None,
     ) -> None:
         from xhat import load  # noqa: PLC0415
+        from xhat.data.stream import of_table  # noqa: PLC0415
         from xhat.data.writers import output_format  # noqa: PLC0415
 
         self.output, self.digits, self.words, self.data = output, digits, flags.words, data
-        self.id_column = flags.id_column or ""
+        self.flags, self.apart, self.id_column = flags, apart, flags.id_column or ""
         self.suffix = ".jsonl" if as_json and output == "-" else output_format(output)
         if self.suffix == ".npy" and flags.id_column:
             raise ParameterError(f"-o {output}: npy holds numbers only; leave out --id")
         check_output(output, model, data)
-        self.ae = load(model)
+        self.ae = load(model) if ae is None else ae
         with about(data):
-            table, self.ids, self.labels = read(data, flags, apart)
-            self.matrix = self._matrix(table)
+            self.stream = open_data(data, flags) if table is None else of_table(table)
+            self.columns = self._columns(modelled(self.stream, flags, apart).names)
         named = getattr(self.ae, "feature_names_in_", None)
-        self.names = [str(name) for name in named] if named is not None else table.names
+        self.names = [str(name) for name in named] if named is not None else self.columns
 
-    def _matrix(self, table: Table) -> Any:
-        """Return the rows with the model's columns in the model's order."""
+    def _columns(self, there: list[str]) -> list[str]:
+        """Return the columns to hand to the model, in the model's order."""
         named = getattr(self.ae, "feature_names_in_", None)
-        if named is None or not table.named:
-            self._match_positions(table)
-        else:
-            table = self._match_names(table, [str(name) for name in named])
-        return table.data
+        if named is None or not self.stream.named:
+            return self._match_positions(there)
+        return self._match_names(there, [str(name) for name in named])
 
-    def _match_positions(self, table: Table) -> None:
+    def _match_positions(self, there: list[str]) -> list[str]:
         d = self.ae.n_features_in_
-        if len(table.names) != d:
-            raise DataError(f"{len(table.names)} columns, but the model was fitted on {d}")
-        if table.named or hasattr(self.ae, "feature_names_in_"):
-            which = self.data if not table.named else "the model"
+        if len(there) != d:
+            raise DataError(f"{len(there)} columns, but the model was fitted on {d}")
+        if self.stream.named or hasattr(self.ae, "feature_names_in_"):
+            which = self.data if not self.stream.named else "the model"
             self.words.say(f"note: {which} has no column names: columns are taken by position")
+        return there
 
-    def _match_names(self, table: Table, names: list[str]) -> Table:
-        missing = [name for name in names if name not in set(table.names)]
+    def _match_names(self, there: list[str], names: list[str]) -> list[str]:
+        missing = [name for name in names if name not in set(there)]
         if missing:
             shown = ", ".join(missing[:8]) + ", ..." * (len(missing) > 8)
             raise DataError(f"{len(missing)} of the model's {len(names)} columns missing: {shown}")
-        extra = [name for name in table.names if name not in set(names)]
+        extra = [name for name in there if name not in set(names)]
         if extra:
             shown = ", ".join(extra[:8]) + ", ..." * (len(extra) > 8)
             self.words.say(f"note: ignored, unknown to the model: {shown}")
-        if [name for name in table.names if name in set(names)] != names:
+        if [name for name in there if name in set(names)] != names:
             self.words.say("note: columns reordered by name to the model's order")
-        return table.select(names)
+        return names
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Walk over the rows in their order."""
+        first = 0
+        for table in self.stream.chunks():
+            ids = table.column(self.flags.id_column) if self.flags.id_column else None
+            labels = table.values(self.apart) if self.apart else None
+            yield Chunk(table.select(self.columns).data, ids, labels, first)
+            first += table.n_rows
+
+    @property
+    def matrix(self) -> Any:
+        """All rows at once, for what needs them so."""
+        with about(self.data):
+            return self.stream.select(self.columns).whole().data
 
     def apply(self, function: Callable[[Any], Any]) -> Any:
-        """Return what ``function`` makes of the rows."""
+        """Return what ``function`` makes of all rows at once."""
+        matrix = self.matrix
         with about(self.data):
-            return function(self.matrix)
+            return function(matrix)
+
+    def _each(self, function: Callable[[Chunk], Columns]) -> Iterator[Columns]:
+        """Yield what ``function`` makes of each chunk; errors name the user's row and line."""
+        with about(self.data):
+            for chunk in self.chunks():
+                try:
+                    yield function(chunk)
+                except CellError as error:
+                    row = chunk.first + error.row
+                    raise error.at(chunk.first, self.stream.place(row)) from None
 
     def write_matrix(
-        self, names: list[str], result: Any, more: dict[str, Sequence[Any]] | None = None
+        self,
+        names: list[str],
+        function: Callable[[Any], Any],
+        more: Callable[[Any], dict[str, Any]] | None = None,
     ) -> None:
-        """Write one column for each name, of an array or an Arrow table."""
-        for name in more or {}:
-            if name in names:
-                raise DataError(
-                    f"column {name!r} has the name of a column of the output: rename it"
-                )
-        columns = {name: _column(result, j) for j, name in enumerate(names)}
-        numbers = [name for name, values in columns.items() if not isinstance(values, list)]
-        self._write({**columns, **(more or {})}, numbers)
+        """Write one column for each name of what ``function`` makes of the rows.
+
+        ``more`` makes further columns out of that: their names must be new.
+        """
+
+        def make(chunk: Chunk) -> Columns:
+            result = function(chunk.rows)
+            columns = {name: _column(result, j) for j, name in enumerate(names)}
+            further = {} if more is None else more(result)
+            for name in further:
+                if name in columns:
+                    raise DataError(
+                        f"column {name!r} has the name of a column of the output: rename it"
+                    )
+            numbers = [name for name, values in columns.items() if _is_array(values)]
+            return self._finish({**columns, **further}, numbers, chunk)
+
+        self._write(self._each(make), names)
 
     def write_scores(self, rate: float | None) -> None:
         """Write scores and outliers; with labels, say how good they are."""
-        scores = self.apply(self.ae.anomaly_score)
         limit = -self.ae.offset_ if rate is None else self.ae.threshold(rate)
-        outlier = scores > limit
-        if self.labels is not None:
+        seen: list[Any] = []
+        labels: list[Any] = []
+
+        def make(chunk: Chunk) -> Columns:
+            scores = self.ae.anomaly_score(chunk.rows)
+            if chunk.labels is not None:
+                seen.append(scores)
+                labels.extend(chunk.labels)
+            return self._finish({"score": scores, "outlier": scores > limit}, ["score"], chunk)
+
+        self._write(self._each(make), ["score"])
+        if self.apart:
             with about(self.data):
-                self.words.say(rate_scores(scores, outlier, self.labels))
-        self._write({"score": scores, "outlier": outlier}, ["score"])
+                self.words.say(rate_scores(np.concatenate(seen), limit, labels))
 
-    def _write(self, columns: dict[str, Any], numbers: Sequence[str]) -> None:
-        from xhat.data.writers import write_table  # noqa: PLC0415
-
+    def _finish(self, columns: Columns, numbers: Sequence[str], chunk: Chunk) -> Columns:
+        """Round the numbers as asked, and put the id in front."""
         if self.digits is not None:
             pattern = f".{self.digits}g"
             for name in numbers:
                 columns[name] = [float(format(value, pattern)) for value in columns[name].tolist()]
-        if self.ids is not None:
-            if self.id_column in columns:
-                raise DataError(f"--id {self.id_column}: the output has a column of this name")
-            columns = {self.id_column: self.ids, **columns}
-        write_table(columns, self.output, self.suffix, numbers=numbers)
+        if chunk.ids is None:
+            return columns
+        if self.id_column in columns:
+            raise DataError(f"--id {self.id_column}: the output has a column of this name")
+        return {self.id_column: chunk.ids, **columns}
+
+    def _write(self, tables: Iterator[Columns], numbers: Sequence[str]) -> None:
+        from xhat.data.writers import write_tables  # noqa: PLC0415
+
+        write_tables(tables, self.output, self.suffix, numbers=numbers)
+
+
+def _is_array(values: Any) -> bool:
+    return isinstance(values, np.ndarray)
 
 
 def _column(result: Any, j: int) -> Any:
-    """Return a column of an array or an Arrow table: numbers as an array, all else as a list."""
+    """Return a column of an array or an Arrow table: numbers as an array, all else as it is."""
     if not hasattr(result, "column_names"):
         return result[:, j]
     column = result.column(j)
     if column.null_count == 0 and str(column.type) in ("double", "float"):
         return column.to_numpy()
-    return column.to_pylist()
+    return column
 
 
-def rate_scores(scores: Any, outlier: Any, labels: Sequence[Any]) -> str:
-    """Return precision and recall at the threshold, and AUROC, in one line."""
+def rate_scores(scores: Any, limit: float, labels: Sequence[Any]) -> str:
+    """Return precision and recall at the threshold and at others, and AUROC."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415
 
-    truth = [_truth(row, label) for row, label in enumerate(labels)]
-    if len(set(truth)) < 2:
+    truth = np.array([_truth(row, label) for row, label in enumerate(labels)])
+    if len(set(truth.tolist())) < 2:
         raise DataError("the labels are all the same: precision and recall need both 0 and 1")
-    hits = sum(1 for flag, label in zip(outlier, truth, strict=True) if flag and label)
-    flagged, positives = int(outlier.sum()), sum(truth)
-    precision = hits / flagged if flagged else float("nan")
-    return (
-        f"precision {precision:.3f} ({hits} of {flagged} flagged), recall {hits / positives:.3f} "
-        f"({hits} of {positives} labelled), AUROC {roc_auc_score(truth, scores):.3f}"
+
+    def at(threshold: float) -> tuple[str, str]:
+        flagged = scores > threshold
+        hits, n = int((flagged & truth).sum()), int(flagged.sum())
+        precision = hits / n if n else float("nan")
+        recall = hits / int(truth.sum())
+        sentence = (
+            f"precision {precision:.3f} ({hits} of {n} flagged), recall {recall:.3f} "
+            f"({hits} of {int(truth.sum())} labelled)"
+        )
+        return sentence, f"{threshold:>10.4g}{n:>10}{precision:>11.3f}{recall:>8.3f}"
+
+    others = [float(np.quantile(scores, 1 - share)) for share in SHARES]
+    lines = [f"{share:>7.1%}  {at(limit)[1]}" for share, limit in zip(SHARES, others, strict=True)]
+    return "\n".join(
+        [
+            f"{at(limit)[0]}, AUROC {roc_auc_score(truth, scores):.3f}",
+            "flagged   threshold      rows  precision  recall",
+            *lines,
+        ]
     )
 
 

@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 from xhat.cli_job import Job
-from xhat.cli_tools import Flags, Words, about, check_output, read
+from xhat.cli_tools import Flags, Words, about, check_output, modelled, open_data
 from xhat.errors import ParameterError
 
 
@@ -70,7 +70,7 @@ def print_sweep(
     except ValueError:
         raise ParameterError(f"--components {components}: expected numbers, e.g. 2,4,8") from None
     with about(data):
-        table, _, _ = read(data, flags, None)
+        table = modelled(open_data(data, flags), flags).whole()
         curve = sweep(table.data, sizes, random_state=seed)
     print(json.dumps(curve.to_dict()) if as_json else str(curve))  # noqa: T201
 

@@ -11,18 +11,21 @@ import csv
 import difflib
 import errno
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xhat.errors import DataError, ParameterError
+from xhat.errors import CellError, DataError, ParameterError
 
 if TYPE_CHECKING:
-    from xhat.data.table import Table
+    from xhat.data.sql import Query
+    from xhat.data.stream import Stream
     from xhat.estimator import Autoencoder
+    from xhat.train.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Flags:
     missing: tuple[str, ...]
     header: bool
     words: Words
+    query: Query | None = None
+    scratch: str | None = None
 
 
 def split_names(values: Sequence[str]) -> list[str]:
@@ -82,26 +87,42 @@ def about(path: str) -> Iterator[None]:
         raise DataError("\n".join(f"{name}: {line}" for line in str(error).split("\n"))) from error
 
 
-def read(
-    path: str, flags: Flags, apart: str | None
-) -> tuple[Table, list[Any] | None, list[Any] | None]:
-    """Return the columns to model, the id column and one more column set apart."""
-    from xhat.data.readers import read_table  # noqa: PLC0415
+def open_data(path: str, flags: Flags) -> Stream:
+    """Return all columns of DATA, or of the query, to be read piece by piece."""
+    if flags.query is not None:
+        from xhat.data.sql import open_query  # noqa: PLC0415
+
+        return open_query(flags.query, flags.scratch)
+    from xhat.data.stream import open_stream  # noqa: PLC0415
 
     kept = [name for name in (flags.id_column,) if name]
-    table = read_table(path, missing=flags.missing, header=flags.header, verbatim=kept)
-    numbers = [name for name in table.names if _is_number(name)] if table.named else []
+    stream = open_stream(
+        path, missing=flags.missing, header=flags.header, verbatim=kept, scratch=flags.scratch
+    )
+    numbers = [name for name in stream.names if _is_number(name)] if stream.named else []
     if numbers:
         flags.words.say(
             f"note: the column name {numbers[0].strip()!r} is a number; if there is no header: "
             "--no-header"
         )
-    ids = table.values(flags.id_column) if flags.id_column else None
-    others = table.values(apart) if apart else None
-    table = table.drop([name for name in (flags.id_column, apart, *flags.drop) if name])
-    if flags.columns:
-        table = table.select(flags.columns)
-    return table, ids, others
+    return stream
+
+
+def modelled(stream: Stream, flags: Flags, apart: str | None = None) -> Stream:
+    """Return the columns to model: neither the id, nor what is set apart or dropped."""
+    stream = stream.drop([name for name in (flags.id_column, apart, *flags.drop) if name])
+    return stream.select(flags.columns) if flags.columns else stream
+
+
+def query_of(sql: str | None, driver: str | None, address: str | None) -> Query | None:
+    """Return the query of the three options that belong together, or None."""
+    if sql is None and driver is None and address is None:
+        return None
+    if sql is None or driver is None or address is None:
+        raise ParameterError("--sql QUERY, --adbc DRIVER and --uri ENV:NAME go together")
+    from xhat.data.sql import Query, address_of  # noqa: PLC0415
+
+    return Query(sql, driver, address_of(address))
 
 
 def check_output(output: str, *inputs: str) -> None:
@@ -132,21 +153,47 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     make = Autoencoder.textbook if wishes["textbook"] else Autoencoder
     ae = make(**parameters)
     with about(path):
-        table, _, _ = read(path, flags, None)
+        stream = modelled(open_data(path, flags), flags)
         validation = None
         if wishes["validation"]:
-            other, _, _ = read(wishes["validation"], flags, None)
-            validation = other.select(table.names).data
-        ae.fit(table.data, X_val=validation)
+            other = open_data(wishes["validation"], replace(flags, query=None))
+            validation = modelled(other, flags).select(stream.names).whole().data
+        try:
+            ae.fit(stream, X_val=validation, checkpoint=_checkpoint(output, wishes))
+        except CellError as error:
+            raise error.at(0, stream.place(error.row)) from None
     ae.set_params(verbose=0)  # how talkative a fit was is no property of the model
     ae.save(output)
     kinds = [type(kind).__name__.lower() for kind in ae.heads_.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    size = f"{table.n_rows} rows, {len(kinds)} columns ({counts})"
+    size = f"{stream.n_rows} rows, {len(kinds)} columns ({counts})"
     flags.words.say(f"{size} -> {units(ae.n_components_)}")
     flags.words.say(str(ae.compare_pca()))
     flags.words.say(f"saved {output}")
     return ae
+
+
+def _checkpoint(output: str, wishes: dict[str, Any]) -> Checkpoint | None:
+    """Return where the fit keeps its state, and say what an interruption will say."""
+    from xhat import interrupts  # noqa: PLC0415
+
+    folder = wishes["checkpoint"]
+    if folder is None:
+        if wishes["resume"]:
+            raise ParameterError("--resume needs --checkpoint DIR")
+        interrupts.guard(None, "; nothing was saved: --checkpoint DIR keeps the state of a fit")
+        return None
+    from xhat.train.checkpoint import Checkpoint  # noqa: PLC0415
+
+    checkpoint = Checkpoint(folder, resume=wishes["resume"], stop=interrupts.wanted)
+    interrupts.guard(checkpoint, "; resume with: " + _again())
+    return checkpoint
+
+
+def _again() -> str:
+    """Return the command line of this process, with --resume."""
+    words = ["xhat", *sys.argv[1:]]
+    return shlex.join(words + ["--resume"] * ("--resume" not in words))
 
 
 def _parameters(wishes: dict[str, Any], *, quiet: bool) -> dict[str, Any]:

@@ -11,6 +11,19 @@ class DataError(XhatError, ValueError):
     """The data cannot be used as they are."""
 
 
+class CellError(DataError):
+    """One cell cannot be used; ``at`` moves the row number to where the user can find it."""
+
+    def __init__(self, column: str, row: int, problem: str, line: str | None = None) -> None:
+        self.column, self.row, self.problem = column, row, problem
+        where = f"row {row}" if line is None else f"row {row} ({line})"
+        super().__init__(f"column {column!r}, {where}: {problem}")
+
+    def at(self, offset: int, line: str | None = None) -> CellError:
+        """Return the error for a table whose row 0 is row ``offset`` of the user's."""
+        return CellError(self.column, self.row + offset, self.problem, line)
+
+
 class ParameterError(XhatError, ValueError):
     """A parameter has a value that cannot work."""
 
@@ -23,5 +36,13 @@ class ModelFileError(XhatError, ValueError):
     """A model file is damaged, foreign or written by a newer version."""
 
 
+class CheckpointError(XhatError, ValueError):
+    """A checkpoint is damaged or belongs to another fit."""
+
+
 class MissingExtraError(XhatError, ImportError):
     """An optional package is needed for what was asked."""
+
+
+class Stopped(BaseException):
+    """Not an error: a fit was asked to stop, and its state is on disk."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -20,10 +23,13 @@ from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from xhat.data.containers import (
     is_lazy,
     numbers_frame,
+    reasons_table,
     table_of,
     typed_table,
 )
 from xhat.data.kinds import Auto, Heads, Kind
+from xhat.data.spool import Rows, gathered
+from xhat.data.stream import as_stream, is_stream, whole
 from xhat.errors import DataError, ParameterError
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
@@ -31,7 +37,8 @@ from xhat.maths.types import Matrix, Vector
 from xhat.progress import Progress
 from xhat.requests import build_request
 from xhat.settings import Request
-from xhat.sources import Source, merge_rows
+from xhat.sources import Source, held_out_rows, merge_rows
+from xhat.train.checkpoint import Checkpoint
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
@@ -43,6 +50,8 @@ if TYPE_CHECKING:
     from xhat.report import Report
 
 Floats = npt.NDArray[np.float64]
+#: Training rows of a stream whose scores set ``offset_``: their quantiles are known to 0.1 %.
+OFFSET_ROWS = 50_000
 
 
 class Autoencoder(
@@ -93,7 +102,7 @@ class Autoencoder(
         10,000) are kept for the verdict alone. 0: train on everything to the last epoch.
     stopping : EarlyStopping, int, None or "auto", default="auto"
         When to stop (int: patience in epochs). None: never early; the best epoch is still kept.
-    contamination : float in (0, 0.5] or "auto", default="auto"
+    contamination : float in [0, 0.5] or "auto", default="auto"
         Share of training rows that ``predict`` calls outliers; "auto" is 0.05.
     random_state : int, RandomState or None, default=None
         Seed of split, start, order and noise.
@@ -205,19 +214,33 @@ class Autoencoder(
         return cls(n_components, **{**defaults, **parameters})
 
     @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    ) -> Self:
         """Fit the model to the rows of X.
 
         Parameters
         ----------
-        X : array, CSR matrix or data frame of shape (n, d)
-            Numbers, categories, booleans, dates; missing cells are allowed.
+        X : array, CSR matrix, data frame or Arrow stream of shape (n, d)
+            Numbers, categories, booleans, dates; missing cells are allowed. A stream (anything
+            with ``__arrow_c_stream__``: a record batch reader, a DuckDB relation) is read once; if
+            it is large, its rows wait on disk, in the folder for temporary files.
         y : None
             Ignored.
         sample_weight : array of shape (n,) or None
             Weights >= 0; weight k equals k copies (exactly, up to 1,000 rows).
         X_val : like X or None
             Held-out rows of your own choice, instead of a random share of X.
+        checkpoint : path-like or None
+            A folder for the state of the fit. If it holds one of the same data and parameters,
+            the fit goes on there and ends with the same bytes as an unbroken one; L-BFGS starts
+            anew.
 
         Returns
         -------
@@ -231,6 +254,8 @@ class Autoencoder(
             If the loss stops being finite.
         """
         request = build_request(self)
+        if is_stream(X):
+            return self._fit_stream(request, X, sample_weight, X_val)
         matrix = self._learn(X)
         weight = self._weights(sample_weight, matrix)
         source = self._source(matrix, weight)
@@ -239,14 +264,42 @@ class Autoencoder(
         if X_val is not None:
             validation = self._source(self._read(X_val))
         rng = self._generator()
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(Path(checkpoint))
         epochs = Epochs(self)
         with Progress(self.verbose, epochs) as progress:
-            self._fit = fitting.fit(request, source, validation, rng, progress)
+            self._fit = fitting.fit(request, source, validation, rng, progress, checkpoint)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:
             raise KeyboardInterrupt
         epochs.close()
+        self._warn_if_copying(request)
+        return self
+
+    def _fit_stream(self, request: Request, X: Any, sample_weight: Any, X_val: Any) -> Self:
+        """Read a stream once, then fit what it held: in memory if it is small, else from disk."""
+        stream, rng = as_stream(X), self._generator()
+        if sample_weight is not None:
+            raise ParameterError("sample_weight needs a table in memory: X is a stream")
+        fraction = 0.0 if X_val is not None else request.validation_fraction
+        wish = self._wish(stream.names)
+        with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
+            if not isinstance(found, Rows):
+                self.fit(found, X_val=whole(X_val))
+                return self
+            self._learn_stored(stream, found.storage)
+            source = Source(found.blocks, found.storage, lazy=True)
+            validation = None
+            if X_val is not None:
+                validation = self._source(self._read(whole(X_val)))
+            elif len(found.held_out):
+                validation = Source(found.held_out, found.storage, origin=found.numbers)
+            self._fit = fitting.fit(request, source, validation, rng, Progress(self.verbose))
+            self._settle()
+            self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
+        if self._fit.interrupted:
+            raise KeyboardInterrupt
         self._warn_if_copying(request)
         return self
 
@@ -284,6 +337,7 @@ class Autoencoder(
         A row's code does not depend on the other rows, to the bit.
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return self._fit.model.codes(matrix)
 
@@ -313,28 +367,49 @@ class Autoencoder(
     def reconstruct(self, X: Any) -> Any:
         """Return x_hat for every row: ``inverse_transform(transform(X))`` in X's container."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         model = self._fit.model
         return typed_table(X, model.decode(model.codes(matrix)), self._storage)
 
-    def explain(self, X: Any) -> Any:
+    def explain(self, X: Any, *, detail: bool = False) -> Any:
         """Return every column's part of the anomaly score, in nats; rows sum to it.
 
         Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
         rows, binary columns ``-log p(observed)``. 0 is perfect.
 
+        Parameters
+        ----------
+        X : like in fit
+            Rows.
+        detail : bool
+            Return a long table instead, one line per cell: row (pandas: the index), column,
+            observed, expected, nats. Expected is what the cell was scored against; the encoder
+            sees the row clipped to the training range. Cells stay what they are in pandas and
+            arrays (which give a record array); polars and Arrow columns have one type, so there
+            they are text where not all columns are numbers.
+
         Returns
         -------
-        float64 array or data frame of shape (n, d)
+        float64 array or data frame of shape (n, d), or the long table
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
+        if detail:
+            return self._reasons(X, matrix)
         nats = self._storage.widen(self._fit.model.nats(matrix))
         return numbers_frame(X, nats, self._names())
+
+    def _reasons(self, X: Any, matrix: Any) -> Any:
+        nats, expected = self._fit.model.reasons(matrix)
+        table = typed_table(X, expected, self._storage)
+        return reasons_table(X, table, self._storage.widen(nats), self._storage)
 
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         warn_if_empty(matrix)
         return self._scores(matrix)
@@ -356,7 +431,10 @@ class Autoencoder(
             Same container, columns, order, types and index; categories come back as categories.
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
+        if scipy.sparse.issparse(X):
+            return self._impute_sparse(matrix, draws)
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
             return typed_table(X, self._fit.model.impute(matrix), self._storage, keep)
@@ -367,6 +445,21 @@ class Autoencoder(
             typed_table(X, self._fit.model.impute(matrix, rng), self._storage, keep)
             for _ in range(draws)
         ]
+
+    def _impute_sparse(self, matrix: Any, draws: int | None) -> Any:
+        """Fill the missing cells that a sparse matrix stores; only their rows are densified."""
+        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        rows = np.unique(row_of[np.isnan(matrix.data)])
+        rng = None if draws is None else self._generator()
+        tables = []
+        for _ in range(draws or 1):
+            filled = matrix.copy()
+            for row in rows.tolist():
+                part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+                whole_row = self._fit.model.impute(matrix[row : row + 1], rng)[0]
+                filled.data[part] = whole_row[matrix.indices[part]]
+            tables.append(filled)
+        return tables[0] if draws is None else tables
 
     def score_samples(self, X: Any) -> Floats:
         """Return minus the anomaly score (scikit-learn's direction: higher = more normal)."""
@@ -401,8 +494,9 @@ class Autoencoder(
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean reconstruction loss, what a grid search maximises."""
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
-        return -float(self._fit.model.losses(matrix).sum(axis=1).mean())
+        return self._fit.model.score(matrix)
 
     def compare_pca(self, X: Any = None) -> Comparison:
         """Compare with PCA and the mean on the same rows at the same code size.
@@ -443,6 +537,7 @@ class Autoencoder(
             Largest relative error per parameter (float64; about 1e-8 is exact).
         """
         check_is_fitted(self)
+        X = whole(X)
         matrix = self._read(X)
         return lesson.check_gradients(self._fit.model, matrix, build_request(self))
 
@@ -538,8 +633,7 @@ class Autoencoder(
 
     def _scores(self, matrix: Any) -> Floats:
         # Summed as explain returns it, left-out columns included: the same bits.
-        scores: Floats = self._storage.widen(self._fit.model.nats(matrix)).sum(axis=1)
-        return scores
+        return self._fit.model.scores(matrix, self._storage.widen)
 
     def _warn_if_copying(self, request: Request) -> None:
         lesson.warn_if_copying(self._fit, request)

@@ -1,17 +1,31 @@
-"""The one place that writes files: whole or not at all.
+"""The one place that writes: files whole or not at all, lines whole or not at all.
 
 A file is written under a temporary name in the same folder, flushed to the disk, and renamed over
-the final name; a crash or a full disk leaves the old file as it was.
+the final name; then the folder is flushed. A crash or a full disk leaves the old file as it was.
+Every operation that can fail asks ``fault`` first, so that a test can make the k-th one fail
+(tests/trust/test_faults.py). An error names the file that was asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
+
+#: Temporary files begin with a dot and end so; whatever is left of them after a crash is rubbish.
+SUFFIX = ".xhat-tmp"
+
+
+def _no_fault(operation: str) -> None:
+    """In a test: raise an OSError here to make the operation fail."""
+
+
+fault: Callable[[str], None] = _no_fault
 
 
 @contextlib.contextmanager
@@ -28,29 +42,127 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     b'whole'
     """
     final = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=".tmp", dir=final.parent)
+    with _named(final):
+        fault("create")
+        descriptor, name = tempfile.mkstemp(prefix=f".{final.name[:100]}.", suffix=SUFFIX,
+                                            dir=final.parent)  # fmt: skip
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; a model is a file like any other
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(final)
+        with _Whole(descriptor, final) as file:
+            yield cast("IO[bytes]", file)
+            with _named(final):
+                fault("sync")
+                os.fsync(descriptor)
+        with _named(final):
+            # mkstemp makes files private; a model is a file like any other
+            umask = os.umask(0)
+            os.umask(umask)
+            fault("chmod")
+            temporary.chmod(0o666 & ~umask)
+            fault("rename")
+            temporary.replace(final)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(final.parent)
+    _sync_folder(final)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename durable, where the system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+class _Whole(io.RawIOBase):
+    """A raw file whose ``write`` takes everything or fails, and says how much did not fit.
+
+    It is raw on purpose: NumPy would write to a buffered file behind Python's back.
+    """
+
+    def __init__(self, descriptor: int, final: Path) -> None:
+        self.descriptor, self.final = descriptor, final
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        with memoryview(data).cast("B") as view:  # type: ignore[arg-type]
+            done, size = 0, len(view)
+            try:
+                while done < size:
+                    fault("write")
+                    done += os.write(self.descriptor, view[done:])
+            except OSError as error:
+                reason = f"{error.strerror} (at least {size - done} more bytes are needed)"
+                full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+                raise OSError(
+                    error.errno, reason if full else error.strerror, str(self.final)
+                ) from None
+            return size
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            os.close(self.descriptor)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an OSError name the file that was asked for, not a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def _sync_folder(final: Path) -> None:
+    """Make a rename durable, where the system lets a folder be opened."""
+    with _named(final):
+        fault("sync folder")
         try:
+            descriptor = os.open(final.parent, os.O_RDONLY)
+        except OSError:
+            return
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file in one write and flush it to the disk.
+
+    A crash may leave a part of the last line: whoever reads the file must expect that.
+    """
+    with _named(path):
+        fault("open")
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            fault("write")
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fault("sync")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, if they are not there."""
+    with _named(path):
+        fault("mkdir")
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    with _named(path):
+        fault("remove")
+        path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what crashed writers left in a folder that belongs to one process."""
+    for path in sorted(folder.glob(f".*{SUFFIX}")):
+        remove(path)

@@ -21,14 +21,24 @@ from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
 from xhat.errors import ParameterError
+from xhat.fingerprint import fingerprint
 from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
 from xhat.progress import Progress
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
-from xhat.sources import Source, Split, Subset, split_rows, split_validation
+from xhat.sources import (
+    Index,
+    Source,
+    Split,
+    Subset,
+    everything_trains,
+    split_rows,
+    split_validation,
+)
 from xhat.start import start
+from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS
@@ -75,6 +85,11 @@ class Prepared:
     choices: Choices
 
     @property
+    def sources(self) -> list[Source]:
+        """All rows that take part."""
+        return [self.source] + [self.others] * (self.others is not self.source)
+
+    @property
     def dtype(self) -> np.dtype[np.floating]:
         """What training computes in."""
         return _training_dtype(self.request, self.source)
@@ -107,17 +122,26 @@ def fit(
     validation: Source | None,
     rng: np.random.Generator,
     on_epoch: Callable[[LoopState], None],
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Fit a model to the rows of ``source``; ``validation`` replaces the random held-out rows."""
-    if validation is None:
+    if checkpoint is not None:
+        checkpoint.begin(rng)
+    if validation is None and source.on_disk:
+        split = everything_trains(source)
+    elif validation is None:
         split = split_rows(source.n, request.validation_fraction, rng)
     else:
-        split = split_validation(source.n, validation.n, rng)
+        split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
-    if _is_small(ready):
-        return _fit_small(ready, rng, on_epoch)
-    state = _train(ready, rng, on_epoch)
-    return _finish(ready, state)
+    if not _is_small(ready):
+        return _finish(ready, _train(ready, rng, on_epoch, checkpoint=checkpoint))
+    try:
+        return _fit_small(ready, rng, on_epoch, checkpoint)
+    except KeyboardInterrupt:  # while the folds were fitted: the model is the start
+        state = _train(ready, rng, on_epoch, stop_after=0)
+        state.interrupted = True
+        return _finish(ready, state)
 
 
 def _is_small(ready: Prepared) -> bool:
@@ -128,9 +152,15 @@ def _is_small(ready: Prepared) -> bool:
 
 
 def _fit_small(
-    ready: Prepared, rng: np.random.Generator, on_epoch: Callable[[LoopState], None]
+    ready: Prepared,
+    rng: np.random.Generator,
+    on_epoch: Callable[[LoopState], None],
+    checkpoint: Checkpoint | None,
 ) -> Fit:
-    """Choose the epoch on five folds, then train on all rows but those of the verdict."""
+    """Choose the epoch on five folds, then train on all rows but those of the verdict.
+
+    Only the last training has checkpoints: a resumed fit computes the folds anew.
+    """
     request, source, net = ready.request, ready.source, ready.shape.net
     same = replace(request, n_components=net.k, hidden=net.hidden)
     seed = int(rng.integers(2**63))
@@ -138,7 +168,10 @@ def _fit_small(
     def run(split: Split, epochs: int | None) -> tuple[Prepared, LoopState]:
         part = prepare(same, source, source, split)
         part.choices.said.update(ready.choices.said)
-        return part, _train(part, np.random.default_rng(seed), _silent, stop_after=epochs)
+        state = _train(part, np.random.default_rng(seed), _silent, stop_after=epochs)
+        if state.interrupted:
+            raise KeyboardInterrupt
+        return part, state
 
     def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
         part, state = run(split, epochs)
@@ -154,7 +187,7 @@ def _fit_small(
         GAIN,
     )
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
-    state = _train(final, np.random.default_rng(seed), on_epoch, stop_after=cross.epoch)
+    state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
     said = {**final.choices.said, **ready.choices.said}
@@ -249,6 +282,7 @@ def _train(
     rng: np.random.Generator,
     on_epoch: Callable[[LoopState], None],
     stop_after: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> LoopState:
     """Train from the start; where the model is PCA by rule, the start is the result.
 
@@ -274,13 +308,21 @@ def _train(
         epochs,
         lambda j: ready.schema.columns[ready.schema.group[j]].name,
         stop_after,
+        checkpoint,
     )
     if isinstance(on_epoch, Progress):
         on_epoch.begin(epochs, ready.rows.n)
-    if isinstance(request.optimizer, LBFGS):
-        return train_lbfgs(plan, LoopState(theta, None, rng, monitor), on_epoch)
-    state = LoopState(theta, request.optimizer.init(net, theta), rng, monitor)
-    return train(plan, state, on_epoch)
+    lbfgs = isinstance(request.optimizer, LBFGS)
+    begun = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
+    state, run = LoopState(theta, begun, rng, monitor), train_lbfgs if lbfgs else train
+    if checkpoint is None:
+        return run(plan, state, on_epoch)
+    checkpoint.restore(state, fingerprint(request, ready.sources, ready.engine))
+    if not state.stopped:
+        state = run(plan, state, on_epoch)
+    if not state.interrupted:
+        checkpoint.finish(state)
+    return state
 
 
 def _finish(ready: Prepared, state: LoopState) -> Fit:
@@ -294,7 +336,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     _calibrate(ready, model)
     scores = np.empty(0)
     if len(ready.split.unseen):
-        scores = np.sort(model.nats(Subset(ready.others.X, ready.split.unseen)).sum(axis=1))
+        scores = np.sort(model.scores(Subset(ready.others.X, ready.split.unseen)))
     result = Fit(
         model,
         ready.baseline,
@@ -330,7 +372,8 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
 
 def _calibrate(ready: Prepared, model: Model) -> None:
     """Set the residual spread: on unseen rows, or on all rows where those are few."""
-    split, source, index = ready.split, ready.others, ready.split.unseen
+    split, source = ready.split, ready.others
+    index: Index = split.unseen
     if len(index) < FEW:
         source, index = ready.source, split.train
         if ready.others is ready.source:
@@ -342,6 +385,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
 def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
     """Compare on the rows used for nothing else; smaller tables use less honest rows and say so."""
     split = ready.split
+    index: Index
     if len(split.verdict):
         source, index, rows = (
             ready.others,

@@ -6,13 +6,13 @@ Must not know: estimators, containers, how the parameters were found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.batches import TILE, dense
+from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Cells, Engine
 from xhat.maths import heads
@@ -105,6 +105,32 @@ class Model:
         """
         return self._filled(X, self.nats_by_tile(X))
 
+    def scores(self, X: object, widen: Callable[[Matrix], Matrix] | None = None) -> Floats:
+        """Return every row's nats; no matrix of all cells is ever held.
+
+        ``widen`` puts the left-out columns back: the sum has the bits of explain's rows.
+        """
+        n: int = X.shape[0]  # type: ignore[attr-defined]
+        scores = np.empty(n)
+        for rows, nats in self.nats_by_tile(X):
+            scores[rows] = (nats if widen is None else widen(nats)).sum(axis=1)
+        return scores
+
+    def score(self, X: object) -> float:
+        """Return minus the mean loss of the rows."""
+        parts = [cells.sum(axis=1) for _, cells in self._cells(X, Cells())]
+        return -float(np.concatenate(parts).mean())
+
+    def reasons(self, X: object) -> tuple[Floats, Floats]:
+        """Return every cell's nats, and the raw value it was expected to have."""
+        expected = [
+            self.schema.decode(
+                heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
+            )
+            for _, _, tile in self._encoded(X)
+        ]
+        return self.nats(X), np.vstack(expected)
+
     def nats_by_tile(self, X: object) -> Iterator[tuple[slice, Floats]]:
         """Yield (which rows, their nats): for sums over a row, without the cells of all rows."""
         factor = self.schema.nats_per_loss / self._dispersion()
@@ -179,9 +205,10 @@ class Model:
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64)
 
-    def _encoded(self, X: object, size: int = TILE) -> Iterator[tuple[slice, Matrix, Batch]]:
+    def _encoded(self, X: object, size: int | None = None) -> Iterator[tuple[slice, Matrix, Batch]]:
         """Yield (which rows, raw rows, encoded rows) per tile."""
         n = X.shape[0]  # type: ignore[attr-defined]
+        size = size or tile_rows(self.net.d)
         for start in range(0, n, size):
             raw = dense(X[start : start + size])  # type: ignore[index]
             self.schema.check(raw, np.arange(start, start + len(raw)))
@@ -190,14 +217,15 @@ class Model:
     @property
     def _large_tile(self) -> int:
         """Rows per tile where only rows count and no sums are taken: fewer calls."""
-        return max(TILE, TILE_CELLS // self.net.d)
+        return max(tile_rows(self.net.d), TILE_CELLS // self.net.d)
 
     def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
         """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
         for _, _, tile in self._encoded(X):
             Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
             mask = np.ones(Z_hat.shape) if tile.mask is None else tile.mask.astype(np.float64)
-            squares = (Z_hat - tile.X) ** 2
+            # 1e150: its square is finite; only absurd cells of held-out rows are further off
+            squares = np.minimum(np.abs(Z_hat - tile.X), 1e150) ** 2
             counts = self.schema.counts
             if counts.any():  # Pearson's statistic: 1 on average for Poisson counts
                 unit = self.schema.spread[counts]

@@ -60,8 +60,7 @@ def build_request(p: Parameters) -> Request:
     optimizer = _optimizer(p.optimizer)
     fraction = _number("validation_fraction", p.validation_fraction, 0, 0.5)
     if p.contamination != "auto":
-        contamination = _number("contamination", p.contamination, 0, 0.5)
-        _require(contamination > 0, "contamination", p.contamination, "'auto' or in (0, 0.5]")
+        _number("contamination", p.contamination, 0, 0.5)
     _require(
         p.linear_path in ("auto", True, False), "linear_path", p.linear_path, "'auto' or a bool"
     )

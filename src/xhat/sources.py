@@ -5,17 +5,23 @@ Knows: arrays, memory maps, CSR. Must not know: networks, losses.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from xhat.auto import SMALL
-from xhat.data.batches import TILE, DenseRows, LazyRows, Rows, dense
+from xhat.data.batches import DenseRows, LazyRows, Rows, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.data.containers import Storage
+from xhat.data.scratch import Blocks
 from xhat.maths.types import Integers, Matrix, Vector
+
+#: Row numbers: all of a table that is too large for a list of them are a range.
+Index = Integers | range
 
 #: Rows that take part in stopping, and in the verdict, at most: more would not change either.
 MAX_HELD_OUT, MAX_VERDICT = 20_000, 10_000
@@ -31,6 +37,7 @@ class Source:
     storage: Storage
     weight: Vector | None = None
     lazy: bool = False
+    origin: Integers | None = None  # row of the user's table that each row was, if not itself
 
     @property
     def names(self) -> list[str]:
@@ -53,34 +60,52 @@ class Source:
         return int(self.X.shape[0])  # type: ignore[attr-defined]
 
     @property
-    def everything(self) -> Integers:
-        """All row numbers."""
-        return np.arange(self.n)
+    def on_disk(self) -> bool:
+        """Whether the rows are in a scratch file."""
+        return isinstance(self.X, Blocks)
 
-    def raw(self, index: Integers) -> Matrix:
+    @property
+    def everything(self) -> Index:
+        """All row numbers."""
+        return range(self.n) if self.on_disk else np.arange(self.n)
+
+    def raw(self, index: Index) -> Matrix:
         """Return some rows, dense."""
         return dense(self.X[index])  # type: ignore[index]
 
-    def rows(self, schema: Schema, index: Integers, dtype: npt.DTypeLike) -> Rows:
+    def rows(self, schema: Schema, index: Index, dtype: npt.DTypeLike) -> Rows:
         """Return encoded rows; weights are scaled to mean 1 over them."""
         weight = None
         if self.weight is not None:
             weight = self.weight[index]
             weight = (weight / weight.mean()).astype(dtype)
         if self.lazy:
-            return LazyRows(self.X, lambda X: schema.encode(X, dtype), index, weight)
+            plain = scipy.sparse.issparse(self.X) and schema.d == len(schema.columns)
+            scale = (schema.center, schema.spread) if plain else None
+            encode = functools.partial(schema.encode, dtype=dtype)
+            return LazyRows(self.X, encode, index, schema.d, weight, scale)
         return DenseRows(replace(schema.encode(self.raw(index), dtype), weight=weight))
 
-    def tiles(self, index: Integers) -> Iterator[tuple[Matrix, Vector | None]]:
+    def tiles(self, index: Index) -> Iterator[tuple[Matrix, Vector | None]]:
         """Walk raw rows and weights in fixed tiles."""
-        for start in range(0, len(index), TILE):
-            part = index[start : start + TILE]
+        for part in self._parts(index):
             yield self.raw(part), None if self.weight is None else self.weight[part]
 
-    def check(self, schema: Schema, index: Integers) -> None:
+    def check(self, schema: Schema, index: Index) -> None:
         """Refuse values that a column's head cannot produce."""
-        for start in range(0, len(index), TILE):
-            schema.check(self.raw(index[start : start + TILE]), index[start : start + TILE])
+        for part in self._parts(index):
+            schema.check(self.raw(part), self._origin(part))
+
+    def _parts(self, index: Index) -> Iterator[Index]:
+        size = tile_rows(len(self.names))
+        for start in range(0, len(index), size):
+            yield index[start : start + size]
+
+    def _origin(self, part: Index) -> Integers:
+        """Return which rows of the user's table these are."""
+        if isinstance(self.X, Blocks):
+            return self.X.origin(part)
+        return np.asarray(part) if self.origin is None else self.origin[part]
 
 
 @dataclass(frozen=True)
@@ -88,7 +113,7 @@ class Subset:
     """Some rows of a matrix, sliced as a matrix would be."""
 
     X: object
-    index: Integers
+    index: Index
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -103,7 +128,7 @@ class Subset:
 class Split:
     """Row numbers used for training, for stopping, and for the verdict alone."""
 
-    train: Integers
+    train: Index
     held_out: Integers
     verdict: Integers
 
@@ -125,12 +150,23 @@ def split_rows(n: int, fraction: float, rng: np.random.Generator) -> Split:
     return Split(np.sort(parts[2]), np.sort(parts[1]), np.sort(parts[0]))
 
 
-def split_validation(n: int, n_validation: int, rng: np.random.Generator) -> Split:
+def everything_trains(source: Source) -> Split:
+    """Hold out no row."""
+    nothing = np.empty(0, dtype=np.intp)
+    return Split(source.everything, nothing, nothing)
+
+
+def held_out_rows(n: int, fraction: float) -> int:
+    """Return how many of n streamed rows are held out, those of the verdict among them."""
+    return min(round(2 * fraction * n), MAX_HELD_OUT + MAX_VERDICT, n // 2)
+
+
+def split_validation(source: Source, n_validation: int, rng: np.random.Generator) -> Split:
     """Train on all rows; the caller's choose the epoch, and half of many give the verdict."""
     half = split_rows(n_validation, 0.5 if n_validation >= OWN_VERDICT else 0.0, rng)
     if n_validation < OWN_VERDICT:
-        return Split(np.arange(n), half.train, half.verdict)
-    return Split(np.arange(n), half.held_out, half.verdict)
+        return Split(source.everything, np.asarray(half.train), half.verdict)
+    return Split(source.everything, half.held_out, half.verdict)
 
 
 def merge_rows(source: Source) -> Source:
@@ -138,15 +174,18 @@ def merge_rows(source: Source) -> Source:
 
     That makes weight k equal k copies exactly, and keeps copies from leaking over the split.
     """
-    X, weight = source.X, source.weight
+    X, weight, origin = source.X, source.weight, np.asarray(source.everything)
     if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
-        X, weight = X[kept], weight[kept]  # type: ignore[index]
+        X, weight, origin = X[kept], weight[kept], kept  # type: ignore[index]
     if X.shape[0] > SMALL:  # type: ignore[attr-defined]
-        return replace(source, X=X, weight=weight)
+        return replace(source, X=X, weight=weight, origin=origin)
     X = dense(X)
     # NaN equals nothing, itself included; for the comparison the largest number stands for it.
     largest = np.finfo(X.dtype).max
-    rows, inverse = np.unique(np.where(np.isnan(X), largest, X), axis=0, return_inverse=True)
+    rows, first, inverse = np.unique(
+        np.where(np.isnan(X), largest, X), axis=0, return_index=True, return_inverse=True
+    )
     merged = np.bincount(inverse.ravel(), weights=weight).astype(np.float64)
-    return replace(source, X=np.where(rows == largest, np.nan, rows), weight=merged, lazy=False)
+    X = np.where(rows == largest, np.nan, rows)
+    return replace(source, X=X, weight=merged, lazy=False, origin=origin[first])

@@ -6,6 +6,7 @@ Knows: scikit-learn's validation, containers. Must not know: models.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xhat.data.containers import Storage, check_finite, is_frame
 from xhat.data.kinds import check_names, storage_wish
+from xhat.data.stream import Stream
 from xhat.errors import DataError
 from xhat.maths.types import Vector
 
@@ -48,14 +50,7 @@ class TableInput:
         names = self._names()
         check_names(self.heads, names)
         self._storage = Storage.learn(X, lambda name: storage_wish(self.heads, name))
-        for store in self._storage.left_out:
-            if store.reason != "as asked":
-                warnings.warn(
-                    f"column {store.name!r} is left out: {store.reason}; "
-                    f"heads={{{store.name!r}: 'categorical'}} keeps it, 'ignore' silences this",
-                    UserWarning,
-                    stacklevel=4,
-                )
+        self._warn_of_left_out()
         matrix = self._storage.matrix(X)
         check_finite(matrix, self._storage.names)
         return matrix
@@ -89,11 +84,35 @@ class TableInput:
                 ensure_all_finite=False,
                 ensure_min_samples=2 if reset else 1,
             )
-        except ValueError as error:
-            if "could not convert" not in str(error):
+        except (TypeError, ValueError) as error:
+            if not any(words in str(error) for words in ("could not convert", "float() argument")):
                 raise
         validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
         return None
+
+    def _wish(self, names: list[str]) -> Callable[[str], str | None]:
+        """Return what the heads ask of the storage of columns with these names."""
+        check_names(self.heads, names)
+        return lambda name: storage_wish(self.heads, name)
+
+    def _learn_stored(self, stream: Stream, storage: Storage) -> None:
+        """Take over what was learnt while a stream went by."""
+        self.n_features_in_ = len(stream.names)
+        self.__dict__.pop("feature_names_in_", None)
+        if stream.named:
+            self.feature_names_in_ = np.array(stream.names, dtype=object)
+        self._storage = storage
+        self._warn_of_left_out()
+
+    def _warn_of_left_out(self) -> None:
+        for store in self._storage.left_out:
+            if store.reason != "as asked":
+                warnings.warn(
+                    f"column {store.name!r} is left out: {store.reason}; "
+                    f"heads={{{store.name!r}: 'categorical'}} keeps it, 'ignore' silences this",
+                    UserWarning,
+                    stacklevel=5,
+                )
 
     def _names(self) -> list[str]:
         """Return the names of all columns of the table."""

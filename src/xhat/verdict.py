@@ -18,9 +18,9 @@ from xhat.engines.base import Engine
 from xhat.maths import heads, objective
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
-from xhat.maths.types import Integers, Vector
+from xhat.maths.types import Vector
 from xhat.model import Model
-from xhat.sources import Source
+from xhat.sources import Index, Source
 from xhat.train.loop import mean_loss
 
 
@@ -91,7 +91,7 @@ class Comparison:
 
 
 def compare(
-    model: Model, baseline: Baseline, source: Source, index: Integers, rows: str, *, is_pca: bool
+    model: Model, baseline: Baseline, source: Source, index: Index, rows: str, *, is_pca: bool
 ) -> Comparison:
     """Return the losses of mean, PCA and model on the same rows, in float64."""
     encoded = source.rows(model.schema, index, np.float64)
@@ -149,7 +149,7 @@ def _unit(schema: Schema) -> str:
     return " + ".join(parts)
 
 
-def identity_score(model: Model, source: Source, index: Integers) -> float:
+def identity_score(model: Model, source: Source, index: Index) -> float:
     """Return how close the model is to copying: 1 = rebuilds anything, 0 = no better than the mean.
 
     One minus the squared error divided by the mean's, on up to 1,000 training rows whose columns

@@ -8,15 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from xhat.data.scratch import BlockOrder, Blocks
 from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix, Vector
 
 #: Rows per tile wherever all rows are walked; sums and scores do not depend on file chunks.
 TILE = 4096
+#: Cells of a tile at most: 16 MB in float64, however many columns there are.
+TILE_CELLS = 2**21
+
+
+def tile_rows(width: int) -> int:
+    """Return the rows of a tile of a matrix of ``width`` columns: the same for the same table.
+
+    >>> tile_rows(30), tile_rows(10_000)
+    (4096, 209)
+    """
+    return max(16, min(TILE, TILE_CELLS // max(width, 1)))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Sparse rows X whose encoding is ``(X - center) / spread``: products need not densify them."""
+
+    X: Any
+    center: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
 
 
 class Rows(Protocol):
@@ -27,11 +49,26 @@ class Rows(Protocol):
         """Number of rows."""
 
     @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+
+    @property
+    def weight(self) -> Vector | None:
+        """Weight of each row, or None."""
+
+    @property
     def resident(self) -> Batch | None:
         """All rows as one encoded Batch, or None if they are encoded piece by piece."""
 
+    @property
+    def affine(self) -> Affine | None:
+        """The rows as a sparse matrix, if they are one."""
+
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows as a dense Batch."""
+
+    def order(self, rng: np.random.Generator) -> Integers | BlockOrder:
+        """Return the rows in a random order, which may be made up as it is sliced."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +83,28 @@ class DenseRows:
         return len(self.batch.X)
 
     @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return int(self.batch.X.shape[1])
+
+    @property
+    def weight(self) -> Vector | None:
+        """Weight of each row, or None."""
+        return self.batch.weight
+
+    @property
     def resident(self) -> Batch | None:
         """All rows."""
         return self.batch
+
+    @property
+    def affine(self) -> None:
+        """Not sparse."""
+        return
+
+    def order(self, rng: np.random.Generator) -> Integers:
+        """Return any order with the same probability."""
+        return rng.permutation(self.n)
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows."""
@@ -70,16 +126,22 @@ class LazyRows:
         The raw rows.
     encode : callable
         Raw dense rows to an encoded Batch.
-    index : ndarray of intp
-        Which rows of the source belong to this set.
+    index : ndarray of intp or range
+        Which rows of the source belong to this set; a range starts at 0.
+    width : int
+        Number of encoded columns.
+    scale : pair of ndarray or None
+        (center, spread) of sparse rows whose encoding is no more than that.
     weight : ndarray or None
         Weight of each row of this set.
     """
 
     source: object
     encode: Callable[[Matrix], Batch]
-    index: Integers
+    index: Integers | range
+    width: int
     weight: Vector | None = None
+    scale: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
 
     @property
     def n(self) -> int:
@@ -93,8 +155,23 @@ class LazyRows:
 
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows, densified and encoded."""
-        batch = self.encode(dense(self.source[self.index[index]]))  # type: ignore[index]
+        rows = index if isinstance(self.index, range) else self.index[index]
+        batch = self.encode(dense(self.source[rows]))  # type: ignore[index]
         return replace(batch, weight=None if self.weight is None else self.weight[index])
+
+    @property
+    def affine(self) -> Affine | None:
+        """The rows as a sparse matrix, where no cell is missing and no column is a category."""
+        if self.scale is None:
+            return None
+        X = self.source[self.index].astype(np.float64)  # type: ignore[index]
+        return None if np.isnan(X.data).any() else Affine(X, *self.scale)
+
+    def order(self, rng: np.random.Generator) -> Integers | BlockOrder:
+        """Return any order with the same probability; rows on disk: see BlockOrder."""
+        if isinstance(self.source, Blocks):
+            return self.source.order(rng)
+        return rng.permutation(self.n)
 
 
 def dense(rows: object) -> Matrix:
@@ -104,5 +181,6 @@ def dense(rows: object) -> Matrix:
 
 def tiles(rows: Rows) -> Iterator[Batch]:
     """Walk all rows in order, in fixed tiles."""
-    for start in range(0, rows.n, TILE):
-        yield rows.take(slice(start, min(start + TILE, rows.n)))
+    size = tile_rows(rows.width)
+    for start in range(0, rows.n, size):
+        yield rows.take(slice(start, min(start + size, rows.n)))

@@ -21,7 +21,7 @@ from xhat.data.statistics import (
     level_counts,
     quartiles,
 )
-from xhat.errors import DataError
+from xhat.errors import CellError
 from xhat.maths import corruption
 from xhat.maths.heads import (
     BinaryCrossEntropy,
@@ -277,7 +277,7 @@ class Schema:
 
         Raises
         ------
-        DataError
+        CellError
             Naming the first such row, its column, the value and the range.
         """
         for j, column in enumerate(self.columns):
@@ -287,7 +287,8 @@ class Schema:
             outside = (X[:, j] < low) | (X[:, j] > high)
             if outside.any():
                 i = int(outside.argmax())
-                raise DataError(_out_of_range(column, int(index[i]), float(X[i, j]), low, high))
+                problem = _out_of_range(column, float(X[i, j]), low, high)
+                raise CellError(column.name, int(index[i]), problem)
 
 
 def _encode_column(column: Column, x: Matrix) -> Matrix:
@@ -314,10 +315,10 @@ def _level_of_place(column: Column) -> Integers:
     return np.array([int(np.flatnonzero(places == p)[0]) for p in range(column.width)])
 
 
-def _out_of_range(column: Column, row: int, value: float, low: float, high: float) -> str:
+def _out_of_range(column: Column, value: float, low: float, high: float) -> str:
     head = column.head()
     return (
-        f"column {column.name!r}, row {row}: {value:g} is outside [{low:g}, {high:g}], the range "
+        f"{value:g} is outside [{low:g}, {high:g}], the range "
         f"of f = {head.f}, so x_hat could never reach it; use heads='real' (f linear) for this "
         "column"
     )

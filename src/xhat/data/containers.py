@@ -6,6 +6,7 @@ Knows: narwhals, storage. Must not know: models. Nothing is dropped or filled in
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -17,10 +18,11 @@ import scipy.sparse
 
 from xhat.data.batches import TILE, dense
 from xhat.data.storage import Cells, Store, learn_store
-from xhat.errors import DataError
+from xhat.errors import CellError, DataError
 from xhat.maths.types import Matrix
 
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 def is_frame(X: object) -> bool:
@@ -79,7 +81,12 @@ class Storage:
         DataError
             Naming a column whose cells do not go together, or if no column can be used.
         """
-        storage = Storage(tuple(learn_store(cells, wish(cells.name)) for cells in _cells(X)))
+        return Storage.checked(tuple(learn_store(cells, wish(cells.name)) for cells in _cells(X)))
+
+    @staticmethod
+    def checked(stores: tuple[Store, ...]) -> Storage:
+        """Return a storage in which at least one column is used."""
+        storage = Storage(stores)
         if not storage.used:
             reasons = "; ".join(f"{s.name!r}: {s.reason}" for s in storage.stores[:3])
             raise DataError(f"no column can be used ({reasons or 'the table has no columns'})")
@@ -180,21 +187,59 @@ def typed_table(like: Any, values: Matrix, storage: Storage, keep: Mask | None =
     return frame.select(*columns).to_native()
 
 
-def _typed_series(old: Any, values: Any, store: Store, keep: Mask | None) -> Any:
+def _typed_series(old: Any, values: Matrix, store: Store, keep: Mask | None) -> Any:
     """Return a series of the old one's type with new values where ``keep`` is False."""
     dtype, backend = old.dtype, old.implementation
-    cells = [_cell(store, float(value), dtype) for value in values]
-    if keep is not None:
-        before = old.to_list()
-        cells = [before[i] if kept else cells[i] for i, kept in enumerate(keep)]
-    elif dtype.is_numeric() and dtype != nw.Decimal:
+    if keep is None and dtype.is_numeric() and dtype != nw.Decimal:
         return nw.new_series(old.name, np.asarray(values, np.float64), nw.Float64, backend=backend)
-    if dtype in (nw.Object, nw.Unknown):
-        return nw.new_series(old.name, cells, backend=backend)
+    cells = [
+        None if keep is not None and keep[i] else _cell(store, float(value), dtype)
+        for i, value in enumerate(values)
+    ]
+    if backend.is_pandas():
+        return nw.from_native(_pandas_series(old.to_native(), cells, keep), series_only=True)
+    if backend.is_pyarrow():
+        new = _arrow_column(old.to_native(), cells, keep)
+        return nw.from_native(new, series_only=True).alias(old.name)
     try:
-        return nw.new_series(old.name, cells, dtype, backend=backend)
+        new = nw.new_series(old.name, cells, dtype, backend=backend)
     except Exception:  # noqa: BLE001  a container without this constructor: cast instead
-        return nw.new_series(old.name, cells, backend=backend).cast(dtype)
+        new = nw.new_series(old.name, cells, backend=backend).cast(dtype)
+    if keep is None:
+        return new
+    mask = nw.new_series("keep", keep.tolist(), nw.Boolean, backend=backend)
+    return old.zip_with(mask, new)
+
+
+def _pandas_series(old: Any, cells: list[Any], keep: Mask | None) -> Any:
+    """Return a copy with new cells where ``keep`` is False: nullable types and all bits stay."""
+    series = type(old)
+    if keep is None:
+        return series(cells, index=old.index, dtype=old.dtype, name=old.name)
+    new = old.copy()
+    gaps = np.flatnonzero(~keep)
+    new.iloc[gaps] = series([cells[i] for i in gaps], dtype=old.dtype).array
+    return new
+
+
+def _arrow_column(old: Any, cells: list[Any], keep: Mask | None) -> Any:
+    """Return an Arrow column of the old one's type: dictionaries, decimals and all units stay."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    inner = old.type.value_type if pa.types.is_dictionary(old.type) else old.type
+    if pa.types.is_decimal(inner):
+        exact = [None if v is None else round(decimal.Decimal(v), inner.scale) for v in cells]
+        new = pa.array(exact, inner)
+    elif pa.types.is_temporal(inner):
+        micro = pa.array(cells)  # Python's unit; its own type may be coarser or finer
+        new = micro.cast(inner, safe=False)
+    else:
+        new = pa.array(cells, inner)
+    if keep is not None:
+        new = pc.if_else(pa.array(keep), old.cast(inner), new)
+    new = new.dictionary_encode().cast(old.type) if inner != old.type else new
+    return new if isinstance(new, pa.ChunkedArray) else pa.chunked_array([new])
 
 
 def _cell(store: Store, value: float, dtype: Any) -> Any:
@@ -236,7 +281,7 @@ def check_finite(X: object, names: list[str]) -> None:
 
     Raises
     ------
-    DataError
+    CellError
         One line with row, column, counts and the way out.
     """
     bad = np.zeros(len(names), dtype=np.int64)
@@ -255,7 +300,69 @@ def check_finite(X: object, names: list[str]) -> None:
     row, j, value = first
     total, columns = int(bad.sum()), int((bad > 0).sum())
     others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
-    raise DataError(
-        f"column {names[j]!r}, row {row}: {value:g} is infinity (inf){others}; correct these rows, "
-        f"or drop the column (--drop {names[j]})"
-    )
+    problem = f"{value:g} is infinity (inf){others}; correct these rows, or drop the column"
+    raise CellError(names[j], row, f"{problem} (--drop {names[j]})")
+
+
+def reasons_table(like: Any, expected: Any, nats: Matrix, storage: Storage) -> Any:
+    """Return one line per cell: row, column, observed, expected, nats; rows of ``like`` in order.
+
+    Parameters
+    ----------
+    like, expected : frame or array of shape (n, d)
+        The cells, and what they were scored against.
+    nats : ndarray of shape (n, d)
+        What each cell adds to the score.
+    storage : Storage
+        Names of the columns, and which of them are left out.
+    """
+    n, d = nats.shape
+    names = [store.name for store in storage.stores]
+    plain = all(store.plain for store in storage.stores)
+    numbers = np.repeat(np.arange(n), d)
+    if not is_frame(like):
+        cells = np.dtype(np.float64 if plain else object)
+        text = f"U{max(len(name) for name in names)}"
+        table = np.empty(
+            n * d,
+            dtype=[
+                ("row", np.int64),
+                ("column", text),
+                ("observed", cells),
+                ("expected", cells),
+                ("nats", np.float64),
+            ],
+        )
+        table["row"], table["column"], table["nats"] = numbers, np.tile(names, n), nats.ravel()
+        table["observed"] = dense(like).ravel()
+        table["expected"] = _without_left_out(dense(expected), storage).ravel()
+        return table
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    rebuilt = nw.from_native(cast("Any", expected), eager_only=True)
+    observed = np.array([column.to_list() for column in frame.iter_columns()], dtype=object).T
+    guessed = np.array([column.to_list() for column in rebuilt.iter_columns()], dtype=object).T
+    pandas = frame.implementation.is_pandas()
+    columns: dict[str, Any] = {
+        "row": np.repeat(like.index.to_numpy(), d) if pandas else numbers,
+        "column": names * n,
+    }
+    for name, values in (
+        ("observed", observed),
+        ("expected", _without_left_out(guessed, storage)),
+    ):
+        flat = list(values.ravel())
+        if plain:
+            columns[name] = np.array([np.nan if v is None else v for v in flat], dtype=np.float64)
+        else:
+            columns[name] = flat if pandas else [None if v is None else str(v) for v in flat]
+    columns["nats"] = nats.ravel()
+    return nw.from_dict(columns, backend=frame.implementation).to_native()
+
+
+def _without_left_out(cells: Any, storage: Storage) -> Any:
+    """Return the cells with None in the columns that are left out: nothing is expected of them."""
+    if len(storage.used) == len(storage.stores):
+        return cells
+    cells = cells.astype(object)
+    cells[:, [j for j in range(cells.shape[1]) if j not in storage.used]] = None
+    return cells

@@ -7,17 +7,14 @@ file, settled after all of it was read; nothing is dropped or filled in silence.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import io
 import sys
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy.sparse
-
+from xhat.data.arrays import load_npy, load_npz
 from xhat.data.delimited import Dialect, parse
 from xhat.data.table import Table
 from xhat.errors import DataError, MissingExtraError
@@ -25,7 +22,6 @@ from xhat.errors import DataError, MissingExtraError
 TEXT = (".csv", ".tsv", ".txt")
 ARROW = (".arrow", ".feather", ".ipc")
 FORMATS = (*TEXT, ".parquet", ".pq", *ARROW, ".npy", ".npz")
-_SPARSE_PARTS = {"indices", "indptr", "format", "shape", "data"}
 
 
 def read_table(
@@ -59,9 +55,9 @@ def read_table(
     if suffix not in FORMATS:
         raise DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}")
     if suffix == ".npy":
-        return _array(_load_npy(path))
+        return _array(load_npy(path))
     if suffix == ".npz":
-        return _array(_load_npz(path))
+        return _array(load_npz(path))
     need_pyarrow(suffix)
     if suffix in TEXT:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -71,14 +67,52 @@ def read_table(
         table = parse(data, dialect)
     else:
         table = _read_arrow(path, suffix)
-    names = [str(name) for name in table.column_names]
+    return _named(table)
+
+
+def row_groups(path: str) -> list[int]:
+    """Return the number of rows of each row group of a Parquet file."""
+    need_pyarrow(Path(path).suffix)
+    with _parquet(path) as file:
+        metadata = file.metadata
+        return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+def read_row_group(path: str, number: int) -> Table:
+    """Read one row group of a Parquet file."""
+    with _parquet(path) as file:
+        return _named(file.read_row_group(number))
+
+
+@contextlib.contextmanager
+def _parquet(path: str) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with Path(path).open("rb") as source:
+        try:
+            with pq.ParquetFile(source, page_checksum_verification=True) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(f"not a Parquet file, or a damaged one ({reason})") from None
+
+
+def _named(table: Any) -> Table:
+    """Check the column names of a pyarrow table."""
+    names = check_unique([str(name) for name in table.column_names])
+    return Table(plain_columns(table), names)
+
+
+def check_unique(names: list[str]) -> list[str]:
+    """Return the names of the columns, or refuse one that stands there twice."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(
             f"the column name {twice!r} stands {names.count(twice)} times in the header: rename "
             "these columns, or give --no-header if the file has no header"
         )
-    return Table(_numbers(table), names)
+    return names
 
 
 def need_pyarrow(suffix: str) -> None:
@@ -100,18 +134,22 @@ def _read_arrow(path: str, suffix: str) -> Any:
             return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(data).read_all()
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        return pq.read_table(data, page_checksum_verification=True)
+        # Not read_table: its dataset has columns of its own and trips over names that stand twice
+        return pq.ParquetFile(data, page_checksum_verification=True).read()
     except (pa.ArrowException, OSError) as error:
         what = "an Arrow" if suffix in ARROW else "a Parquet"
-        raise DataError(f"not {what} file, or a damaged one ({error})") from None
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"not {what} file, or a damaged one ({reason})") from None
 
 
-def _numbers(table: Any) -> Any:
+def plain_columns(table: Any) -> Any:
     """Decode dictionaries and decimals, which are numbers and text in disguise."""
     import pyarrow as pa  # noqa: PLC0415
 
     for j, field in enumerate(table.schema):
         column = table.column(j)
+        if isinstance(field.type, pa.BaseExtensionType):
+            column = _unwrapped(column)
         if pa.types.is_dictionary(field.type):
             column = column.cast(field.type.value_type)
         if pa.types.is_decimal(column.type):
@@ -121,35 +159,13 @@ def _numbers(table: Any) -> Any:
     return table
 
 
-def _load_npy(path: str) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"not an array of numbers, or a damaged npy file ({error})") from None
+def _unwrapped(column: Any) -> Any:
+    """Return what an extension type is stored as; PostgreSQL's numeric is text for numbers."""
+    import pyarrow as pa  # noqa: PLC0415
 
-
-def _load_npz(path: str) -> Any:
-    try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as archive:
-            names = set(archive.files)
-            if not names >= _SPARSE_PARTS:
-                return _single(archive)
-        matrix = scipy.sparse.load_npz(path).tocsr()
-        matrix.check_format(full_check=True)
-        return matrix  # noqa: TRY300
-    except DataError:
-        raise
-    except (ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"not a readable npz archive ({error})") from None
-
-
-def _single(archive: Any) -> Any:
-    if len(archive.files) != 1:
-        raise DataError(
-            f"the archive holds {len(archive.files)} arrays ({', '.join(archive.files[:5])}): "
-            "one array, or one CSR matrix saved by scipy.sparse.save_npz, is expected"
-        )
-    return archive[archive.files[0]]
+    kind, storage = str(getattr(column.type, "type_name", "")), column.type.storage_type
+    plain = column.cast(storage)
+    return plain.cast(pa.float64()) if kind == "numeric" else plain
 
 
 def _array(matrix: Any) -> Table:
@@ -158,4 +174,6 @@ def _array(matrix: Any) -> Table:
         raise DataError(f"an array of shape {matrix.shape}: rows by columns are expected")
     if matrix.dtype.kind not in "fiub":
         raise DataError(f"an array of {matrix.dtype}: numbers are expected")
+    if 0 in matrix.shape:
+        raise DataError(f"an array of shape {matrix.shape}: it holds no rows")
     return Table(matrix, [f"x{j}" for j in range(matrix.shape[1])], named=False)

@@ -69,8 +69,9 @@ class Store:
         """
         if self.form == "level":
             known = {level: float(i) for i, level in enumerate(self.levels)}
-            new = float(len(known))
-            return np.array([np.nan if v is None else known.get(v, new) for v in column.levels()])
+            codes, levels = column.encoded()
+            numbers = [known.get(level, float(len(known))) for level in levels]
+            return np.array([*numbers, np.nan])[codes]
         if self.form == "left out":
             return np.full(len(column), np.nan)
         found = column.numbers()
@@ -82,8 +83,8 @@ class Store:
 class Cells:
     """The cells of one column, whatever the container: a narwhals series or an object array."""
 
-    def __init__(self, name: str, series: Any) -> None:
-        self.name, self.series = name, series
+    def __init__(self, name: str, series: Any, first: int = 0) -> None:
+        self.name, self.series, self.first = name, series, first
         self.dtype = series.dtype if isinstance(series, nw.Series) else None
 
     def __len__(self) -> int:
@@ -95,9 +96,27 @@ class Cells:
             return [None if _is_missing(v) else v for v in self.series]
         return [None if _is_missing(v) else v for v in self.series.to_list()]
 
-    def levels(self) -> list[Any]:
-        """Return plain values that can be compared, stored and printed: text, numbers, booleans."""
-        return [None if v is None else _plain_level(v) for v in self.values()]
+    def encoded(self) -> tuple[npt.NDArray[np.intp], list[Any]]:
+        """Return every cell's place in a list of levels, -1 where missing; and that list.
+
+        Levels are plain values that can be compared, stored and printed: text, numbers, booleans.
+        """
+        if self.dtype is not None and self.series.implementation.is_pyarrow():
+            native = self.series.to_native()
+            if hasattr(native, "combine_chunks"):
+                native = native.combine_chunks()
+            if "dictionary" not in str(native.type):
+                native = native.dictionary_encode()
+            places = native.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            cells = native.dictionary.to_pylist()
+        else:
+            cells, places = self.values(), None
+        number: dict[Any, int] = {}
+        found = [
+            -1 if _is_missing(v) else number.setdefault(_plain_level(v), len(number)) for v in cells
+        ]
+        codes = np.array(found, dtype=np.intp)
+        return codes if places is None else np.append(codes, -1)[places], list(number)
 
     def natural_form(self) -> Form:
         """Return the form that the container's own type asks for."""
@@ -118,7 +137,8 @@ class Cells:
         if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
             return np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
         if dtype is not None and dtype in (nw.Date, nw.Datetime):
-            stamps = self.series.cast(nw.Datetime("us")).dt.timestamp("us").cast(nw.Float64)
+            moments = self.series.cast(nw.Datetime("us")) if dtype == nw.Date else self.series
+            stamps = moments.dt.timestamp("us").cast(nw.Float64)
             return np.asarray(stamps.to_numpy(), dtype=np.float64) / 1e6
         if dtype is not None and dtype == nw.Duration:
             parts = self.series.dt.total_microseconds().cast(nw.Float64)
@@ -132,13 +152,9 @@ class Cells:
     def not_numeric(self) -> str:
         """Say which cells keep this column from being numbers."""
         values = self.values()
-        bad = [(row, v) for row, v in enumerate(values) if v is not None and not _is_number(v)]
-        shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3])
-        return (
-            f"column {self.name!r} holds numbers except in {len(bad)} of {len(values)} cells: "
-            f"{shown}{', ...' * (len(bad) > 3)}; correct these cells, have them read as missing "
-            "(--missing), or set the column's head to 'categorical'"
-        )
+        numbered = enumerate(values, self.first)
+        bad = [(row, v) for row, v in numbered if v is not None and not _is_number(v)]
+        return _damaged(self.name, bad, len(bad), len(values))
 
 
 def learn_store(cells: Cells, wish: str | None) -> Store:
@@ -177,12 +193,39 @@ def learn_store(cells: Cells, wish: str | None) -> Store:
             return Store(
                 cells.name,
                 "left out",
-                reason=(
-                    f"{len(levels)} different texts in {len(filled)} cells, so it is an identifier "
-                    "or free text"
-                ),
+                reason=_identifier(len(levels), len(filled)),
             )
     return Store(cells.name, "level", tuple(levels))
+
+
+def settle_levels(
+    name: str, counts: dict[Any, int], first_row: dict[Any, int], wish: str | None
+) -> Store:
+    """Settle a column of levels from how often, and in which row first, each of them occurs."""
+    levels = sorted(counts, key=lambda v: (str(type(v)), v))
+    if wish is not None:
+        return Store(name, "level", tuple(levels))
+    total = sum(counts.values())
+    bad = sorted((first_row[v], v) for v in levels if not _is_number(v))
+    good = total - sum(counts[v] for _, v in bad)
+    if NUMERIC_SHARE * total <= good < total:
+        raise DataError(_damaged(name, bad, total - good, total))
+    if len(levels) > UNIQUE_LEVELS and len(levels) > UNIQUE_SHARE * total:
+        return Store(name, "left out", reason=_identifier(len(levels), total))
+    return Store(name, "level", tuple(levels))
+
+
+def _identifier(levels: int, cells: int) -> str:
+    return f"{levels} different texts in {cells} cells, so it is an identifier or free text"
+
+
+def _damaged(name: str, bad: Sequence[tuple[int, Any]], count: int, total: int) -> str:
+    shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3])
+    return (
+        f"column {name!r} holds numbers except in {count} of {total} cells: "
+        f"{shown}{', ...' * (count > 3)}; correct these cells, have them read as missing "
+        "(--missing), or set the column's head to 'categorical'"
+    )
 
 
 def _is_damaged(filled: Sequence[Any]) -> bool:

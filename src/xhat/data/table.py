@@ -43,24 +43,30 @@ class Table:
         """Return some columns, in the order given."""
         if list(names) == self.names:
             return self
-        index = [self._position(name) for name in names]
+        index = [self.position(name) for name in names]
         data = self.data.select(index) if self.named else self.data[:, index]
         return replace(self, data=data, names=list(names))
 
     def drop(self, names: Sequence[str]) -> Table:
         """Return the other columns."""
-        gone = {self.names[self._position(name)] for name in names}
+        gone = {self.names[self.position(name)] for name in names}
         return self.select([name for name in self.names if name not in gone])
+
+    def column(self, name: str) -> Any:
+        """Return one column: of an Arrow table as it is, else as an array."""
+        j = self.position(name)
+        if self.named:
+            return self.data.column(j)
+        column = self.data[:, [j]]
+        return np.ravel(column.toarray() if scipy.sparse.issparse(column) else column)
 
     def values(self, name: str) -> list[Any]:
         """Return the cells of one column as Python values."""
-        j = self._position(name)
-        if self.named:
-            return list(self.data.column(j).to_pylist())
-        column = self.data[:, [j]]
-        return list(np.ravel(column.toarray() if scipy.sparse.issparse(column) else column))
+        column = self.column(name)
+        return list(column.to_pylist() if self.named else column)
 
-    def _position(self, name: str) -> int:
+    def position(self, name: str) -> int:
+        """Return the number of a column; blanks around names do not count."""
         if name in self.names:
             return self.names.index(name)
         stripped = [known.strip() for known in self.names]  # headers such as "a, b, c"

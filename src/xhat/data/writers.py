@@ -10,7 +10,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +24,7 @@ FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".pq", *ARROW, ".npy")
 #: Rows turned into text at a time: bounds the memory of Python strings.
 CHUNK = 10_000
 
-Columns = Mapping[str, Sequence[Any]]
+Columns = Mapping[str, Any]
 
 
 def output_format(path: str) -> str:
@@ -51,68 +51,126 @@ def write_table(columns: Columns, path: str, suffix: str, *, numbers: Sequence[s
     numbers : sequence of str
         Columns that an npy file, which holds numbers only, is made of.
     """
+    write_tables([columns], path, suffix, numbers=numbers)
+
+
+def write_tables(
+    tables: Iterable[Columns], path: str, suffix: str, *, numbers: Sequence[str] | None = None
+) -> None:
+    """Write tables of the same columns one below the other, each as soon as it is there.
+
+    Standard output gets every table at once; a file appears whole, after the last one.
+    """
     if path == "-":
-        _to_stdout(columns, suffix)
+        _to_stdout(tables, suffix)
         return
     with atomic(path) as file:
         if suffix == ".npy":
-            matrix = np.column_stack([np.asarray(columns[name]) for name in numbers])
-            np.save(file, matrix[:, 0] if len(numbers) == 1 else matrix, allow_pickle=False)
+            _write_array(tables, file, numbers)
         elif suffix in (".parquet", ".pq", *ARROW):
-            _write_arrow(columns, file, suffix)
+            _write_arrow(tables, file, suffix)
         else:
-            for text in _text(columns, suffix):
+            for text in _text(tables, suffix):
                 file.write(text.encode())
 
 
-def _to_stdout(columns: Columns, suffix: str) -> None:
+def _to_stdout(tables: Iterable[Columns], suffix: str) -> None:
     try:
-        for text in _text(columns, suffix):
+        for text in _text(tables, suffix):
             sys.stdout.write(text)
-        sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, less) has seen enough; the flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _text(columns: Columns, suffix: str) -> Iterator[str]:
-    names = list(columns)
-    n = len(columns[names[0]])
+def _text(tables: Iterable[Columns], suffix: str) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
-    if suffix != ".jsonl":
-        writer.writerow(names)
-    for start in range(0, n, CHUNK):
-        parts = [_plain(column[start : start + CHUNK]) for column in columns.values()]
-        rows = zip(*parts, strict=True)
-        if suffix == ".jsonl":
-            buffer.writelines(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
-        else:
-            writer.writerows(rows)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    if buffer.tell():  # a table without rows still has a header
-        yield buffer.getvalue()
+    header = suffix != ".jsonl"
+    for columns in tables:
+        names = list(columns)
+        if header:
+            writer.writerow(names)  # a table without rows still has a header
+            header = False
+        for start in range(0, max(1, len(columns[names[0]])), CHUNK):
+            parts = [_plain(column[start : start + CHUNK]) for column in columns.values()]
+            rows = zip(*parts, strict=True)
+            if suffix == ".jsonl":
+                buffer.writelines(
+                    json.dumps(dict(zip(names, row, strict=True)), default=str) + "\n"
+                    for row in rows
+                )
+            else:
+                writer.writerows(rows)
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
 
 
-def _plain(values: Sequence[Any]) -> list[Any]:
+def _plain(values: Any) -> list[Any]:
     """Return Python values whose text is the shortest that reads back as the same number."""
     if isinstance(values, np.ndarray):
         if values.dtype == np.float32:
             return [float(str(value)) for value in values]
         return list(values.tolist())
-    return list(values)
+    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
 
 
-def _write_arrow(columns: Columns, file: IO[bytes], suffix: str) -> None:
+def _write_array(tables: Iterable[Columns], file: IO[bytes], numbers: Sequence[str] | None) -> None:
+    """Write an npy file; the number of rows is put into its header at the end."""
+    rows, width, dtype = 0, 0, np.dtype(np.float64)
+    for columns in tables:
+        names = list(columns) if numbers is None else numbers
+        matrix = np.column_stack([np.asarray(columns[name]) for name in names])
+        if width == 0:
+            width, dtype = matrix.shape[1], matrix.dtype
+            _array_header(file, (0, width), dtype)
+        file.write(np.ascontiguousarray(matrix, dtype=dtype).data)
+        rows += len(matrix)
+    file.seek(0)
+    _array_header(file, (rows, width), dtype)
+    file.seek(0, os.SEEK_END)
+
+
+def _array_header(file: IO[bytes], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    # NumPy leaves room in the header for the first axis to grow to 21 digits. The shape of one
+    # column is padded in the same way, as both headers are rounded up to 64 bytes.
+    np.lib.format.write_array_header_1_0(
+        file,
+        {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": shape[:1] if shape[1] == 1 else shape,
+        },
+    )
+
+
+def _write_arrow(tables: Iterable[Columns], file: IO[bytes], suffix: str) -> None:
     import pyarrow as pa  # noqa: PLC0415
 
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    writer: Any = None
+    for columns in tables:
+        arrays = {name: _arrow(values) for name, values in columns.items()}
+        if writer is None:
+            schema = pa.schema([(name, array.type) for name, array in arrays.items()])
+            writer = _arrow_writer(file, schema, suffix)
+        writer.write_table(pa.table(list(arrays.values()), schema=schema))
+    if writer is not None:
+        writer.close()
+
+
+def _arrow(values: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return values if isinstance(values, pa.ChunkedArray) else pa.array(values)
+
+
+def _arrow_writer(file: IO[bytes], schema: Any, suffix: str) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
     if suffix in ARROW:
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-        return
+        return pa.ipc.new_file(file, schema)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    pq.write_table(table, file, write_page_checksum=True)
+    return pq.ParquetWriter(file, schema, write_page_checksum=True)

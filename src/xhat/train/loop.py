@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,10 @@ class LoopState:
     epoch: int = 0
     interrupted: bool = False
     stopped: bool = False
+    # The epoch in progress: its generator at the start, steps taken, their losses.
+    epoch_generator: dict[str, Any] | None = None
+    step: int = 0
+    losses: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Plan:
     epochs: int
     column_names: Callable[[int], str]
     stop_after: int | None = None  # epochs of the schedule that are really run
+    #: Called between two runs of steps, where the state is whole: checkpoints.
+    on_run: Callable[[LoopState], None] | None = None
 
 
 def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -> LoopState:
@@ -71,6 +78,8 @@ def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -
             held_out = _held_out_loss(plan, state.theta)
             state.stopped = state.monitor.record(state.epoch, loss, held_out, state.theta)
             on_epoch(state)
+            if plan.on_run is not None:
+                plan.on_run(state)
     except KeyboardInterrupt:
         state.interrupted = True
     return state
@@ -79,13 +88,15 @@ def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -
 def _epoch(plan: Plan, state: LoopState) -> float:
     """One pass over the rows in a fresh order; returns the mean batch loss."""
     n, size = plan.rows.n, min(plan.batch_size, plan.rows.n)
+    if state.epoch_generator is not None:  # resumed within the epoch: the same order again
+        state.rng.bit_generator.state = state.epoch_generator
+    state.epoch_generator = dict(state.rng.bit_generator.state)
     # One batch with everything needs no order, and keeps its sums in the same order every epoch.
-    order = np.arange(n) if size == n else state.rng.permutation(n)
+    order = np.arange(n) if size == n else plan.rows.order(state.rng)
     key = int(state.rng.integers(2**63))
     steps = -(-n // size)
     first_step, total = state.epoch * steps, plan.epochs * steps
-    losses: list[npt.NDArray[np.float64]] = []
-    step, count = 0, 1
+    losses, step, count = state.losses, state.step, 1
     while step < steps:
         count = min(count, steps - step)
         index = order[step * size : (step + count) * size]
@@ -94,11 +105,14 @@ def _epoch(plan: Plan, state: LoopState) -> float:
         losses.append(_run(plan, state, index, rates, key, step * size))
         if not np.isfinite(losses[-1][-1]):
             _refuse_divergence(plan, state, index, size, step, losses[-1])
-        step += count
+        state.step = step = step + count
+        if plan.on_run is not None:
+            plan.on_run(state)
         seconds = max(time.perf_counter() - began, 1e-6)
         # Runs grow to RUN_SECONDS; their length changes nothing but the time between two returns.
         count = max(1, min(2 * count, int(count * RUN_SECONDS / seconds)))
     sizes = np.minimum(size, n - size * np.arange(steps))
+    state.epoch_generator, state.step, state.losses = None, 0, []
     return float(np.concatenate(losses) @ sizes / n)
 
 

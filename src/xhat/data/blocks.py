@@ -1,0 +1,228 @@
+"""CSV and TSV of any size: cut into blocks between rows, one type per column over all of them.
+
+Knows: bytes, pyarrow's types. Must not know: models. A first pass settles the types as pyarrow
+would from the whole file; the second reads every block with these types. Standard input is copied
+to disk on the way, as soon as it is more than one block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+from xhat.data.delimited import EMPTY, NO_ROWS, Before, Dialect, delimiter_of, parse_block
+from xhat.data.scratch import Folder
+from xhat.errors import DataError
+
+#: Bytes read at a time.
+BLOCK = 8 * 2**20
+#: A row longer than this is an open quotation mark.
+LONGEST_ROW = 8 * BLOCK
+
+
+@dataclass
+class TextFiles:
+    """Text files that are one table."""
+
+    paths: list[str]
+    dialect: Dialect
+    raw_names: list[str] = field(default_factory=list)  # what pyarrow calls the columns
+    types: dict[str, Any] = field(default_factory=dict)
+    rows: list[int] = field(default_factory=list)  # of each file
+    only: Any = None  # the table, if it is a single block
+    folder: Folder | None = None  # of the copy of standard input
+
+    @property
+    def names(self) -> list[str]:
+        """Column names as users know them."""
+        if self.dialect.header:
+            return self.raw_names
+        return [f"x{j}" for j in range(len(self.raw_names))]
+
+    def tables(self) -> Iterator[Any]:
+        """Walk over the rows, a block at a time, every column in its type."""
+        if self.only is not None:
+            yield self.only.rename_columns(self.names)
+            return
+        for path in self.paths:
+            with _naming(path, self.paths), Path(path).open("rb") as file:
+                for data, before in _blocks(file):
+                    names = None if self.dialect.header and not before.lines else self.raw_names
+                    table = parse_block(data, self.dialect, names, self.types, before)
+                    if table.num_rows:
+                        yield table.rename_columns(self.names)
+
+    def place(self, row: int) -> str | None:
+        """Return where the user finds a row."""
+        for path, rows in zip(self.paths, self.rows, strict=True):
+            if row >= rows:
+                row -= rows
+                continue
+            if path == "-":
+                return None
+            line = _line_of(path, row, header=self.dialect.header)
+            return f"line {line}" + f" of {Path(path).name}" * (len(self.paths) > 1)
+        return None
+
+
+def survey(paths: list[str], dialect: Dialect, scratch: str | None) -> TextFiles:
+    """Read all files once: names, rows, and a type for each column that all its cells have.
+
+    Raises
+    ------
+    DataError
+        Naming the line that has too many or too few cells, or what else is wrong.
+    """
+    files = TextFiles(list(paths), dialect)
+    columns: list[Column] = []
+    blocks, kept = 0, b""
+    for path in paths:
+        files.rows.append(0)
+        with _naming(path, paths), _opened(path) as file:
+            for data, before in _blocks(file):
+                table = _first_look(files, data, before)
+                columns = columns or [Column() for _ in table.columns]
+                for column, cells in zip(columns, table.columns, strict=True):
+                    column.add(cells)
+                files.rows[-1] += table.num_rows
+                blocks += 1
+                files.only = table if blocks == 1 else None
+                if path == "-":
+                    kept = data if blocks == 1 else _copy(files, kept + data, scratch)
+    if not blocks:
+        raise DataError(EMPTY)
+    if not sum(files.rows):
+        raise DataError(NO_ROWS)
+    if len(set(files.raw_names)) == len(files.raw_names):  # else refused by name, later
+        settled = [column.type for column in columns]
+        files.types = dict(zip(files.raw_names, settled, strict=True))
+    return files
+
+
+def _first_look(files: TextFiles, data: bytes, before: Before) -> Any:
+    """Return a block with the types it has by itself; the first one names the columns."""
+    dialect = files.dialect
+    if dialect.delimiter is None:
+        files.dialect = dialect = replace(dialect, delimiter=delimiter_of(data))
+    has_names = not before.lines and dialect.header
+    names = None if has_names or not files.raw_names else files.raw_names
+    table = parse_block(data, dialect, names, None, before)
+    files.raw_names = files.raw_names or list(table.column_names)
+    if table.column_names != files.raw_names:
+        raise DataError(f"its columns are not those of {files.paths[0]}")
+    return table
+
+
+def _copy(files: TextFiles, data: bytes, scratch: str | None) -> bytes:
+    """Add blocks of standard input to its copy on disk."""
+    if files.folder is None:
+        files.folder = Folder(scratch)
+        files.paths = [str(files.folder.path / "input.csv")]
+    with Path(files.paths[0]).open("ab") as file:
+        file.write(data)
+    return b""
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(path).open("rb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _naming(path: str, paths: list[str]) -> Iterator[None]:
+    """Name the file of a folder in which something is wrong."""
+    try:
+        yield
+    except DataError as error:
+        if len(paths) == 1:
+            raise
+        raise DataError(f"{Path(path).name}: {error}") from None
+
+
+def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, Before]]:
+    """Cut a file between rows; yields the bytes and what stands before them."""
+    rest, lines = b"", 0
+    while piece := file.read(BLOCK):
+        data = rest + piece
+        cut = _last_row_end(data)
+        if cut == 0 and len(data) > LONGEST_ROW:
+            raise DataError(
+                f"line {lines + 1} begins a row of more than {LONGEST_ROW >> 20} MB: is a "
+                "quotation mark left open?"
+            )
+        rest = data[cut:]
+        if data[:cut].strip():
+            yield data[:cut], Before(lines, lines)
+        lines += data.count(b"\n", 0, cut)
+    if rest.strip():
+        yield rest, Before(lines, lines)
+
+
+def _last_row_end(data: bytes) -> int:
+    """Return the position behind the last line break outside quotation marks, 0 if none."""
+    end = data.rfind(b"\n")
+    marks = data.count(b'"', 0, end) if end >= 0 else 0
+    while end >= 0 and marks % 2:
+        before = data.rfind(b"\n", 0, end)
+        marks -= data.count(b'"', max(before, 0), end)
+        end = before
+    return end + 1
+
+
+def _line_of(path: str, row: int, *, header: bool) -> int:
+    """Return the line in which a row begins; blank lines are none, quoted line breaks are part."""
+    current, inside = -1 - header, False
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not inside and line.strip(b"\r\n"):
+                current += 1
+                if current == row:
+                    return number
+            inside ^= line.count(b'"') % 2 == 1
+    raise AssertionError(f"{path} has no row {row}")
+
+
+class Column:
+    """The narrowest type that all cells of a column have, in the order that pyarrow tries them."""
+
+    def __init__(self) -> None:
+        self.type: Any = None
+        self.zero_one = True  # all whole numbers seen are 0 or 1: they may be meant as booleans
+
+    def add(self, cells: Any) -> None:
+        """Take the type of one more block into account."""
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        if pa.types.is_integer(cells.type) and self.zero_one:
+            span = pc.min_max(cells).as_py()
+            self.zero_one = 0 <= span["min"] <= span["max"] <= 1
+        self.type = cells.type if self.type is None else self._merged(self.type, cells.type)
+
+    def _merged(self, a: Any, b: Any) -> Any:
+        import pyarrow as pa  # noqa: PLC0415
+
+        kinds = pa.types
+        if a == b or kinds.is_null(b):
+            return a
+        if kinds.is_null(a):
+            return b
+        pair = (a, b)
+        if all(kinds.is_integer(t) or kinds.is_floating(t) for t in pair):
+            return pa.float64()
+        if all(kinds.is_integer(t) or kinds.is_boolean(t) for t in pair) and self.zero_one:
+            return pa.bool_()
+        stamps = [t for t in pair if kinds.is_timestamp(t)]
+        if stamps and all(kinds.is_date(t) or kinds.is_timestamp(t) for t in pair):
+            zones = {t.tz for t in stamps}
+            if len(zones) == 1 and not (len(stamps) == 1 and zones != {None}):
+                return next((t for t in stamps if t.unit == "ns"), stamps[0])
+        return pa.string()

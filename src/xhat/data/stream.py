@@ -1,0 +1,315 @@
+"""Tables that are read piece by piece, as often as needed: files of any size, folders, queries.
+
+Knows: pyarrow readers, chunks of rows. Must not know: models, what becomes of the rows. Every chunk
+is a Table; a CSV's types are settled in a first pass over all of it, all other formats say theirs.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xhat.data import blocks
+from xhat.data.containers import is_frame
+from xhat.data.delimited import Dialect
+from xhat.data.readers import (
+    ARROW,
+    FORMATS,
+    TEXT,
+    check_unique,
+    need_pyarrow,
+    plain_columns,
+    read_table,
+)
+from xhat.data.table import Table
+from xhat.errors import DataError
+
+#: Rows of a chunk of the binary formats, at most, and bytes of it in memory, about.
+CHUNK_ROWS, CHUNK_BYTES = 65_536, 16 * 2**20
+
+Chunks = Callable[[], Iterator[Table]]
+
+
+@dataclass
+class Stream:
+    """A table in chunks.
+
+    Attributes
+    ----------
+    names : list of str
+        Column names.
+    named : bool
+        Whether the names come with the data.
+    chunks : callable
+        A fresh walk over the rows, as tables of at least one row.
+    place : callable
+        Where the user finds a row ("line 12"), or None.
+    once : bool
+        Whether the rows can be walked over only once (a query, a reader).
+    scratch : str or None
+        Folder for rows on disk; None: the system's folder for temporary files.
+    """
+
+    names: list[str]
+    named: bool
+    chunks: Chunks
+    place: Callable[[int], str | None] = field(default=lambda _: None)
+    once: bool = False
+    scratch: str | None = None
+    n_rows: int = 0  # known after a whole walk by ``gathered``
+
+    def select(self, names: Sequence[str]) -> Stream:
+        """Return some columns, in the order given."""
+        empty = Table(None, self.names, self.named)
+        names = [self.names[empty.position(name)] for name in names]
+        if names == self.names:
+            return self
+        chunks = self.chunks
+        return replace(self, names=names, chunks=lambda: (t.select(names) for t in chunks()))
+
+    def drop(self, names: Sequence[str]) -> Stream:
+        """Return the other columns."""
+        empty = Table(None, self.names, self.named)
+        gone = {self.names[empty.position(name)] for name in names}
+        return self.select([name for name in self.names if name not in gone])
+
+    def whole(self) -> Table:
+        """Return all rows as one table in memory."""
+        return joined(list(self.chunks()), self.names, named=self.named)
+
+
+def joined(tables: list[Table], names: list[str], *, named: bool) -> Table:
+    """Return the rows of several chunks as one table."""
+    if not tables:
+        raise DataError("there are no rows")
+    if len(tables) == 1:
+        return tables[0]
+    if named:
+        import pyarrow as pa  # noqa: PLC0415
+
+        return Table(pa.concat_tables([table.data for table in tables]), names)
+    return Table(np.concatenate([table.data for table in tables]), names, named=False)
+
+
+def is_stream(X: object) -> bool:
+    """Return whether X is read in chunks: a Stream, or an Arrow stream that is no data frame."""
+    if isinstance(X, Stream):
+        return True
+    return hasattr(X, "__arrow_c_stream__") and not is_frame(X)
+
+
+def as_stream(X: Any) -> Stream:
+    """Return X as a Stream."""
+    return X if isinstance(X, Stream) else of_arrow(X)
+
+
+def whole(X: Any) -> Any:
+    """Return a stream's rows as one table in memory, anything else as it is."""
+    return as_stream(X).whole().data if is_stream(X) else X
+
+
+def of_table(table: Table) -> Stream:
+    """Return the stream of a table in memory."""
+    return Stream(table.names, table.named, lambda: iter([table]))
+
+
+def of_arrow(X: Any) -> Stream:
+    """Return the stream of an object with ``__arrow_c_stream__``: it can be walked over once."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    reader = pa.RecordBatchReader.from_stream(X)
+    names = check_unique([str(name) for name in reader.schema.names])
+
+    def chunks() -> Iterator[Table]:
+        for batch in reader:
+            yield from _cut(pa.Table.from_batches([batch]), names)
+
+    return Stream(names, named=True, chunks=chunks, once=True)
+
+
+def open_stream(
+    path: str,
+    *,
+    missing: Sequence[str] = (),
+    header: bool = True,
+    verbatim: Sequence[str] = (),
+    scratch: str | None = None,
+) -> Stream:
+    """Open a file, a folder of files or a pattern such as ``data/*.parquet``; "-" is CSV on stdin.
+
+    Files of a folder are one table: the same columns, in the order of their names.
+
+    Raises
+    ------
+    DataError
+        In one line, if a file is not what its name says.
+    """
+    paths = [path] if path == "-" else find_files(path)
+    suffix = ".csv" if path == "-" else Path(paths[0]).suffix.lower()
+    if suffix not in FORMATS:
+        raise DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}")
+    if suffix in TEXT:
+        need_pyarrow(suffix)
+        dialect = Dialect(
+            "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim)
+        )
+        stream = _text(paths, dialect, scratch)
+    elif suffix in (".parquet", ".pq"):
+        need_pyarrow(suffix)
+        stream = _arrow(paths, _parquet)
+    elif suffix in ARROW:
+        need_pyarrow(suffix)
+        stream = _arrow(paths, _ipc)
+    else:
+        stream = _arrays(paths)
+    return replace(stream, scratch=scratch)
+
+
+def find_files(path: str) -> list[str]:
+    """Return the files that a path, a folder or a pattern stands for, in the order of their names.
+
+    Hidden files and files of another kind are not looked at in folders.
+    """
+    if Path(path).is_dir():
+        found = sorted(str(p) for p in Path(path).iterdir() if p.suffix.lower() in FORMATS)
+        found = [name for name in found if not Path(name).name.startswith((".", "_"))]
+    elif not Path(path).exists() and any(sign in path for sign in "*?["):
+        found = sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())  # noqa: PTH207
+    else:
+        return [path]
+    if not found:
+        raise DataError(f"no file to read; formats are {', '.join(FORMATS)}")
+    kinds = {Path(name).suffix.lower() for name in found}
+    if len(kinds) > 1:
+        raise DataError(f"files of different formats ({', '.join(sorted(kinds))}): give a pattern")
+    return found
+
+
+def _text(paths: list[str], dialect: Dialect, scratch: str | None) -> Stream:
+    files = blocks.survey(paths, dialect, scratch)
+
+    def chunks() -> Iterator[Table]:
+        for table in files.tables():
+            yield Table(plain_columns(table), files.names)
+
+    return Stream(check_unique(files.names), named=True, chunks=chunks, place=files.place)
+
+
+def _arrow(paths: list[str], walk: Callable[[str], Iterator[Any]]) -> Stream:
+    """Return a stream of binary files; the first file's columns are everybody's."""
+    first = next(walk(paths[0]))
+    names = check_unique([str(name) for name in first.schema.names])
+    schema = plain_columns(first.slice(0, 0)).schema
+
+    def chunks() -> Iterator[Table]:
+        for path in paths:
+            for table in walk(path):
+                if table.schema.names != first.schema.names:
+                    raise DataError(f"{path} has other columns than {paths[0]}")
+                for chunk in _cut(table, names):
+                    yield Table(_cast(chunk.data, schema, path), names)
+
+    return Stream(names, named=True, chunks=chunks)
+
+
+def _cast(table: Any, schema: Any, path: str) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if table.schema.types == schema.types:
+        return table
+    try:
+        return table.cast(schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"{path}: its columns have other types ({error})") from None
+
+
+def _cut(table: Any, names: list[str]) -> Iterator[Table]:
+    rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, table.num_columns))))
+    for start in range(0, table.num_rows, rows):
+        yield Table(plain_columns(table.slice(start, rows)), names)
+
+
+def _parquet(path: str) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        with pq.ParquetFile(
+            path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True
+        ) as file:
+            rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, file.metadata.num_columns))))
+            yield file.schema_arrow.empty_table()
+            for batch in file.iter_batches(batch_size=rows, use_threads=False):
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise DataError(f"not a Parquet file, or a damaged one ({error})") from None
+
+
+def _ipc(path: str) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        with pa.OSFile(path) as data:
+            is_file = data.read(6) == b"ARROW1"  # the format's magic; a stream has none
+            data.seek(0)
+            if is_file:
+                with pa.ipc.open_file(data) as reader:
+                    yield reader.schema.empty_table()
+                    for i in range(reader.num_record_batches):
+                        yield pa.Table.from_batches([reader.get_batch(i)])
+            else:
+                with pa.ipc.open_stream(data) as reader:
+                    yield reader.schema.empty_table()
+                    for batch in reader:
+                        yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise DataError(f"not an Arrow file, or a damaged one ({error})") from None
+
+
+def _arrays(paths: list[str]) -> Stream:
+    if Path(paths[0]).suffix.lower() == ".npz":
+        if len(paths) > 1:
+            raise DataError("npz archives are read one at a time")
+        table = read_table(paths[0])
+        return Stream(table.names, named=False, chunks=lambda: iter([table]))
+    shapes = [read_table(path).data for path in paths]
+    width = shapes[0].shape[1]
+    for path, array in zip(paths, shapes, strict=True):
+        if array.shape[1] != width:
+            raise DataError(f"{path} has {array.shape[1]} columns, {paths[0]} has {width}")
+    names = [f"x{j}" for j in range(width)]
+
+    def chunks() -> Iterator[Table]:
+        for path in paths:
+            for rows in _npy_rows(path):
+                yield Table(rows, names, named=False)
+
+    return Stream(names, named=False, chunks=chunks)
+
+
+def _npy_rows(path: str) -> Iterator[Any]:
+    """Read an array in pieces, not through a map: mapped pages would count as our memory."""
+    mapped = read_table(path).data
+    n, width = mapped.shape
+    step = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, width))))
+    if not mapped.flags.c_contiguous:
+        for start in range(0, n, step):
+            yield np.array(mapped[start : start + step])
+        return
+    offset, dtype = mapped.offset, mapped.dtype
+    del mapped
+    with Path(path).open("rb", buffering=0) as file:
+        os.lseek(file.fileno(), offset, os.SEEK_SET)
+        for start in range(0, n, step):
+            rows = min(step, n - start)
+            yield np.fromfile(file, dtype, rows * width).reshape(rows, width)

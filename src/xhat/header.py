@@ -1,0 +1,146 @@
+"""What may stand in the header of a model file: every field's name and type, and what must agree.
+
+Knows: the fields of format 1 (docs/decisions/0006). Must not know: bytes, digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+from xhat.data.kinds import Categorical, Kind
+from xhat.data.storage import Form
+from xhat.errors import ModelFileError
+from xhat.maths.activations import ACTIVATIONS
+from xhat.plain import conforms, construct, rebuild
+from xhat.verdict import Comparison
+
+Check = Callable[[Any], bool]
+
+
+def is_text(value: object) -> bool:
+    """Return whether it is a text."""
+    return isinstance(value, str)
+
+
+def is_size(value: object) -> bool:
+    """Return whether it is a whole number >= 0 that an array could have as its length."""
+    return type(value) is int and 0 <= value < 2**40
+
+
+def list_of(check: Check) -> Check:
+    """Return the check of a list."""
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _fields(**checks: Check) -> Check:
+    """Return the check of an object with exactly these fields."""
+
+    def check(value: object) -> bool:
+        return (
+            isinstance(value, dict)
+            and set(value) == set(checks)
+            and all(test(value[name]) for name, test in checks.items())
+        )
+
+    return check
+
+
+def _is_verdict(value: object) -> bool:
+    return value is None or construct(Comparison, value).angles != []
+
+
+def _is_kind(value: object) -> bool:
+    return isinstance(rebuild(value), get_args(Kind))
+
+
+_LEVEL = str | int | float | bool
+CHECKS: dict[str, Check] = {
+    "format": is_size,
+    "sha256": is_text,
+    "xhat_version": lambda v: is_text(v) and len(v) <= 40,
+    "parameters": lambda v: isinstance(v, dict),
+    "columns": list_of(
+        _fields(name=is_text, kind=_is_kind, places=list_of(is_size), width=is_size)
+    ),
+    "storage": list_of(
+        _fields(
+            name=is_text,
+            form=lambda v: v in get_args(Form),
+            levels=list_of(lambda v: conforms(v, _LEVEL)),
+            reason=is_text,
+        )
+    ),
+    "named": lambda v: isinstance(v, bool),
+    "network": _fields(
+        k=is_size,
+        hidden=list_of(is_size),
+        activation=lambda v: is_text(v) and v in ACTIVATIONS,
+        code_activation=lambda v: is_text(v) and v in ACTIVATIONS,
+        tied=lambda v: isinstance(v, bool),
+        linear_path=lambda v: isinstance(v, bool),
+    ),
+    "baseline_k": is_size,
+    "verdict": _is_verdict,
+    "history": lambda v: conforms(list(v.values()), list[list[float]]),
+    "choices": lambda v: conforms(list(v.values()), list[str]),
+    "epochs": is_size,
+    "best_epoch": is_size,
+    "identity_score": lambda v: conforms(v, float | None),
+    "rounds": lambda v: type(v) is int and 1 <= v <= 100,
+    "offset": lambda v: conforms(v, float) and abs(v) < float("inf"),
+}
+
+
+def check_header(header: dict[str, Any]) -> None:
+    """Refuse a header with a field that is missing, unknown, or not what it must be.
+
+    Raises
+    ------
+    ModelFileError
+        Naming the field.
+    """
+    for name in CHECKS.keys() ^ header.keys():
+        raise ModelFileError(f"the field {name!r:.40} of its header is missing or unknown")
+    for name, check in CHECKS.items():
+        try:
+            good = check(header[name])
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
+            good = False
+        if not good:
+            raise ModelFileError(f"the field {name!r} of its header is not what it must be")
+    _check_columns(header)
+    _check_layers(header["network"])
+
+
+def _check_columns(header: dict[str, Any]) -> None:
+    """Refuse columns that are not those of the table, left-out ones apart, each with its levels."""
+    stores = [store for store in header["storage"] if store["form"] != "left out"]
+    columns = header["columns"]
+    if not columns or [s["name"] for s in stores] != [c["name"] for c in columns]:
+        raise ModelFileError("its table and its schema name different columns")
+    names = [store["name"] for store in header["storage"]]
+    if len(set(names)) < len(names):
+        raise ModelFileError("two of its columns have the same name")
+    for store, column in zip(stores, columns, strict=True):
+        levels, places, width = store["levels"], column["places"], column["width"]
+        if len({(type(level), level) for level in levels}) < len(levels):
+            raise ModelFileError(f"column {column['name']!r:.40} has a level twice")
+        if isinstance(rebuild(column["kind"]), Categorical):
+            good = store["form"] == "level" and set(places) == set(range(width)) and places
+            good = good and len(places) == len(levels)
+        else:
+            good = store["form"] != "level" and not places and not levels and width == 1
+        if not good:
+            raise ModelFileError(f"column {column['name']!r:.40} has levels without a place")
+
+
+def _check_layers(network: dict[str, Any]) -> None:
+    if not network["k"] or not all(network["hidden"]):
+        raise ModelFileError("a layer of its network has no units")
+    if len(network["hidden"]) > MAX_LAYERS:
+        raise ModelFileError(f"its network has more than {MAX_LAYERS} layers")
+
+
+#: More hidden layers than any table asks for; keeps the layout quick to compute.
+MAX_LAYERS = 1000

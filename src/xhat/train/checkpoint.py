@@ -1,0 +1,243 @@
+"""Checkpoints: the state of a fit on disk, so that a killed one ends with the same bytes.
+
+Knows: LoopState, the format of files, when to write. Must not know: estimators, what data are.
+
+A folder holds the last two checkpoints, ``checkpoint-N.xhatc``: safetensors and JSON with a digest,
+as a model file, never a pickle. All that can be computed again from data and parameters (split,
+scales, start) is not stored; a fingerprint of both makes sure that it comes out the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xhat import files
+from xhat.container import Damaged, Format, pack, unpack
+from xhat.engines.base import OptimizerState
+from xhat.errors import CheckpointError, ParameterError, Stopped
+from xhat.train.loop import LoopState
+
+CHECKPOINT = Format("xhat-checkpoint", "checkpoint", 1)
+SUFFIX = ".xhatc"
+#: Seconds between two checkpoints: so many times what writing one took, at least EVERY.
+PATIENCE, EVERY = 20, 0.2
+_FIELDS = {
+    *("format", "sha256", "xhat_version", "fingerprint"),
+    *("generator", "epoch_generator", "seed_generator"),
+    *("epoch", "step", "optimizer_step", "slots", "best_epoch", "best_loss", "stopped"),
+}
+_ARRAYS = ("theta", "best_theta", "loss", "held_out", "losses", "decay")
+
+
+@dataclass
+class Checkpoint:
+    """A folder in which a fit keeps its state.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it is not there.
+    resume : bool
+        Go on with what is there, or start anew if nothing is. False: refuse a folder that is
+        not empty.
+    stop : callable or None
+        Asked after every run of steps; if it returns True, the state is written and ``Stopped``
+        raised.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from xhat import Autoencoder
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> folder = tempfile.mkdtemp()
+    >>> ae = Autoencoder(2, hidden=(8,), max_iter=5, random_state=0).fit(X, checkpoint=folder)
+    >>> len(list(Path(folder).iterdir()))
+    1
+    """
+
+    folder: str | Path
+    resume: bool = True
+    stop: Callable[[], bool] | None = None
+    #: Whether ``stop`` is being asked: training goes on between its runs of steps.
+    running: bool = field(default=False, init=False)
+    _fingerprint: dict[str, str] = field(default_factory=dict, repr=False)
+    _seed: dict[str, Any] = field(default_factory=dict, repr=False)
+    _found: tuple[dict[str, Any], dict[str, Any]] | None = field(default=None, repr=False)
+    _number: int = 0
+    _due: float = 0.0
+
+    def begin(self, rng: np.random.Generator) -> None:
+        """Look for something to resume; the generator is set to where that fit began.
+
+        Raises
+        ------
+        ParameterError
+            If the folder is not empty and nothing is to be resumed.
+        CheckpointError
+            If no checkpoint in it can be read.
+        """
+        folder = Path(self.folder)
+        files.make_folder(folder)
+        if not self.resume and any(folder.iterdir()):
+            raise ParameterError(f"{folder} is not empty: give --resume, or another folder")
+        files.sweep(folder)
+        self._found = self._newest()
+        if self._found is not None:
+            _set_generator(rng, self._found[0]["seed_generator"])
+        self._seed = _generator_state(rng)
+
+    def _newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return the newest checkpoint that is intact; older ones stand in for damaged ones."""
+        problem = None
+        for number, path in reversed(self._numbered()):
+            self._number = max(self._number, number)
+            try:
+                return _read(path)
+            except Damaged as error:
+                problem = problem or f"{path}: {error}"
+        if problem is not None:
+            raise CheckpointError(f"{problem}; to start anew, give another folder")
+        return None
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        paths = Path(self.folder).glob(f"checkpoint-*{SUFFIX}")
+        numbers = [(path.stem.removeprefix("checkpoint-"), path) for path in paths]
+        return sorted((int(n), path) for n, path in numbers if n.isascii() and n.isdigit())
+
+    def restore(self, state: LoopState, fingerprint: Mapping[str, str]) -> None:
+        """Put the state of the fit found in the folder into a fresh one.
+
+        Parameters
+        ----------
+        state : LoopState
+            At its start.
+        fingerprint : mapping of what it describes to a digest
+            Of data, parameters and so on; all must be as they were.
+        """
+        self._fingerprint = dict(fingerprint)
+        self._due = time.monotonic() + EVERY
+        self.running = state.optimizer is not None
+        if self._found is None:
+            return
+        header, arrays = self._found
+        self._found = None
+        for name, digest in fingerprint.items():
+            if header["fingerprint"].get(name) != digest:
+                raise CheckpointError(
+                    f"{self.folder} holds a checkpoint of another fit (other {name}): give "
+                    "another folder, or the same data and parameters"
+                )
+        try:
+            _restore(state, header, arrays)
+        except (TypeError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{self.folder}: a checkpoint does not fit ({error})") from None
+
+    def __call__(self, state: LoopState) -> None:
+        """Between two runs of steps: write a checkpoint if it is time, stop if asked to."""
+        stopping = self.stop is not None and self.stop()
+        if stopping or time.monotonic() >= self._due:
+            self.write(state)
+        if stopping:
+            raise Stopped
+
+    def finish(self, state: LoopState) -> None:
+        """After training: the state at its end; what follows is computed anew when resumed."""
+        self.running = False
+        state.stopped = True
+        self.write(state)
+
+    def write(self, state: LoopState) -> None:
+        """Write the state; keep the last two checkpoints."""
+        began = time.monotonic()
+        data = _pack(state, self._fingerprint, self._seed)
+        self._number += 1
+        with files.atomic(Path(self.folder) / f"checkpoint-{self._number}{SUFFIX}") as file:
+            file.write(data)
+        for _, path in self._numbered()[:-2]:
+            files.remove(path)
+        now = time.monotonic()
+        self._due = now + max(EVERY, PATIENCE * (now - began))
+
+
+def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -> bytes:
+    from xhat import __version__  # noqa: PLC0415
+
+    monitor, optimizer = state.monitor, state.optimizer or OptimizerState()
+    dtype = state.theta.dtype
+    arrays = {
+        "theta": state.theta,
+        "best_theta": monitor.best_theta,
+        "loss": np.array(monitor.loss, np.float64),
+        "held_out": np.array(monitor.held_out, np.float64),
+        "losses": np.concatenate([np.empty(0), *state.losses]),
+        "decay": np.empty(0, dtype) if optimizer.decay is None else optimizer.decay,
+        **{f"slot_{name}": slot for name, slot in optimizer.slots.items()},
+    }
+    header = {
+        "xhat_version": __version__,
+        "fingerprint": fingerprint,
+        "generator": _generator_state(state.rng),
+        "epoch_generator": state.epoch_generator,
+        "seed_generator": seed,
+        "epoch": state.epoch,
+        "step": state.step,
+        "optimizer_step": optimizer.step,
+        "slots": sorted(optimizer.slots),
+        "best_epoch": monitor.best_epoch,
+        "best_loss": float(monitor.best_loss),
+        "stopped": bool(state.stopped),
+    }
+    return pack(CHECKPOINT, header, arrays)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    header, arrays = unpack(CHECKPOINT, path, _ARRAYS, optional="slot_")
+    if set(header) != _FIELDS:
+        raise Damaged("its header does not have the fields it must have")
+    return header, arrays
+
+
+def _restore(state: LoopState, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+    monitor = state.monitor
+    counts = ("epoch", "step", "optimizer_step", "best_epoch")
+    if not all(type(header[name]) is int and header[name] >= 0 for name in counts):
+        raise ValueError("its counters are no whole numbers")
+    slots = {} if state.optimizer is None else state.optimizer.slots
+    if header["slots"] != sorted(slots):
+        raise ValueError("its optimiser is another one")
+    targets = {"theta": state.theta, "best_theta": monitor.best_theta}
+    targets |= {f"slot_{name}": slot for name, slot in slots.items()}
+    for name, target in targets.items():
+        if arrays[name].shape != target.shape or arrays[name].dtype != target.dtype:
+            raise ValueError(f"its array {name} has another shape")
+        target[...] = arrays[name]
+    if state.optimizer is not None:
+        state.optimizer.step = header["optimizer_step"]
+        if state.optimizer.decay is not None:
+            state.optimizer.decay[...] = arrays["decay"]
+    monitor.loss[:], monitor.held_out[:] = arrays["loss"].tolist(), arrays["held_out"].tolist()
+    monitor.best_epoch, monitor.best_loss = header["best_epoch"], float(header["best_loss"])
+    state.epoch, state.step = header["epoch"], header["step"]
+    state.losses = [arrays["losses"]] if len(arrays["losses"]) else []
+    state.stopped = header["stopped"] is True
+    state.epoch_generator = header["epoch_generator"]
+    _set_generator(state.rng, header["generator"])
+
+
+def _generator_state(rng: np.random.Generator) -> dict[str, Any]:
+    return dict(rng.bit_generator.state)
+
+
+def _set_generator(rng: np.random.Generator, state: Any) -> None:
+    try:
+        rng.bit_generator.state = state
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise CheckpointError(
+            f"the state of a checkpoint's generator is damaged ({error})"
+        ) from None

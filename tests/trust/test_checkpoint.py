@@ -1,0 +1,184 @@
+"""Fits that survive: resumed ones end with the same bytes, whatever stopped them and when."""
+
+import signal
+import time
+
+import fits
+import numpy as np
+import pytest
+
+from xhat import Autoencoder, CheckpointError, ParameterError
+from xhat.errors import Stopped
+from xhat.persist import to_bytes
+from xhat.train import checkpoint as module
+from xhat.train.checkpoint import Checkpoint
+
+X = np.random.default_rng(0).normal(size=(400, 6)) @ np.random.default_rng(1).normal(size=(6, 6))
+
+
+def model(**more):
+    given = {"hidden": (8,), "max_iter": 6, "batch_size": 32, "random_state": 0, **more}
+    return Autoencoder(2, **given)
+
+
+class StopAt:
+    """Asks to stop at the n-th run of steps."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __call__(self):
+        self.n -= 1
+        return self.n == 0
+
+
+def cases():
+    from xhat import L2, SGD, Adam, Cosine, EarlyStopping, Masking
+
+    return {
+        "adam": {},
+        "full batch, float64": {"batch_size": "auto", "max_iter": 40},
+        "decay, schedule": {"optimizer": Adam(weight_decay=0.01), "learning_rate": Cosine(1e-2)},
+        "sgd": {"optimizer": SGD(), "learning_rate": 1e-3},
+        "corruption, penalty": {"corruption": Masking(0.2), "penalty": L2()},
+        "early stopping": {"stopping": EarlyStopping(2), "max_iter": 30},
+        "nothing held out": {"validation_fraction": 0},
+        "reference engine": {"engine": "reference"},
+        "no seed": {"random_state": None},
+        "pca by rule": {"hidden": "auto", "batch_size": "auto"},
+        "lbfgs": {"optimizer": "lbfgs", "batch_size": "auto"},
+    }
+
+
+@pytest.mark.parametrize("name", cases())
+def test_a_resumed_fit_ends_with_the_same_bytes(tmp_path, name, monkeypatch):
+    given = cases()[name]
+    random = given.get("random_state", 0)
+    if random is None:
+        np.random.seed(7)  # noqa: NPY002  (what random_state=None draws from)
+    whole = to_bytes(model(**given).fit(X))
+    for n in (1, 2, 5, 13, 10_000):
+        if random is None:
+            np.random.seed(7)  # noqa: NPY002
+        folder = tmp_path / str(n)
+        try:
+            model(**given).fit(X, checkpoint=Checkpoint(folder, stop=StopAt(n)))
+        except Stopped:
+            assert n < 10_000
+        resumed = model(**given).fit(X, checkpoint=folder)
+        assert to_bytes(resumed) == whole
+
+
+def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, monkeypatch):
+    first = to_bytes(model().fit(X, checkpoint=tmp_path))
+    monkeypatch.setattr("xhat.train.loop._epoch", None)
+    assert to_bytes(model().fit(X, checkpoint=tmp_path)) == first
+
+
+def test_two_checkpoints_are_kept_and_the_older_stands_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0)
+    monkeypatch.setattr(module, "PATIENCE", 0)
+    whole = to_bytes(model().fit(X, checkpoint=tmp_path))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 2
+    newest = max(tmp_path.iterdir(), key=lambda path: int(path.stem.split("-")[1]))
+    data = bytearray(newest.read_bytes())
+    data[-1] ^= 1
+    newest.write_bytes(data)
+    (tmp_path / ".left.xhat-tmp").write_bytes(b"half")
+    assert to_bytes(model().fit(X, checkpoint=tmp_path)) == whole
+    assert not (tmp_path / ".left.xhat-tmp").exists()
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"cut off or added to; to start anew"):
+        model().fit(X, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (lambda f: model().fit(X + 1e-12, checkpoint=f), "data"),
+        (lambda f: model().fit(X, sample_weight=np.arange(1, 401), checkpoint=f), "data"),
+        (lambda f: model().fit(X, X_val=X[:50], checkpoint=f), "data"),
+        (lambda f: model(max_iter=7).fit(X, checkpoint=f), "parameters"),
+        (lambda f: model(engine="reference").fit(X, checkpoint=f), "parameters"),
+    ],
+)
+def test_a_checkpoint_of_another_fit_is_refused_in_one_line(tmp_path, other, what):
+    model().fit(X, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match=rf"another fit \(other {what}\)"):
+        other(tmp_path)
+
+
+def test_a_folder_in_use_is_refused_without_resume(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ParameterError, match="is not empty: give --resume"):
+        model().fit(X, checkpoint=Checkpoint(tmp_path, resume=False))
+    model().fit(X, checkpoint=Checkpoint(tmp_path / "new", resume=False))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_keyboard_interrupt_leaves_the_best_so_far(tmp_path):
+    ae = model(max_iter=50, stopping=None)
+
+    def progress(state):
+        if state.epoch == 4:
+            raise KeyboardInterrupt
+
+    import xhat.estimator as home
+
+    class Breaking(home.Progress):
+        def __call__(self, state):
+            progress(state)
+
+    before, home.Progress = home.Progress, Breaking
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ae.fit(X)
+    finally:
+        home.Progress = before
+    assert ae.n_iter_ == 4
+    assert np.isfinite(ae.anomaly_score(X)).all()
+    ae.save(tmp_path / "m.xhat")
+
+
+# -- processes that are killed ---------------------------------------------------------------------
+
+
+def test_kill_9_and_resume_gives_the_same_bytes(tmp_path):
+    assert fits.killer("fit", tmp_path, 20, 0) == {"killed": 20, "same": 20}
+
+
+@pytest.mark.nightly
+def test_200_kills(tmp_path, figures):
+    found = fits.killer("fit", tmp_path, 200, 1)
+    figures("kills", found)
+    assert found == {"killed": 200, "same": 200}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_write_a_checkpoint_and_say_how_to_go_on(tmp_path, number, code):
+    fits.make_table(tmp_path)
+    words = fits.fit_words("--checkpoint", "c", epochs=100_000)
+    process = fits.start(tmp_path, words)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("c/checkpoint-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    found, err, seconds = fits.kill_after(process, 0.1, number)
+    assert (found, err.count("\n")) == (code, 1)
+    assert err.startswith("interrupted; resume with: xhat fit rows.npy")
+    assert err.endswith("--checkpoint c --resume\n")
+    assert seconds < 2
+    assert not (tmp_path / "m.xhat").exists()
+    code, err = fits.call(tmp_path, fits.fit_words("--checkpoint", "c"))
+    assert (code, err.strip()) == (64, "c is not empty: give --resume, or another folder")
+
+
+def test_without_a_checkpoint_nothing_was_saved(tmp_path):
+    fits.make_table(tmp_path)
+    process = fits.start(tmp_path, fits.fit_words(epochs=100_000))
+    code, err, seconds = fits.kill_after(process, 4, signal.SIGINT)
+    assert code == 130
+    assert seconds < 2
+    assert err.count("\n") == 1
+    assert "interrupted" in err

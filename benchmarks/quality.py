@@ -1,4 +1,4 @@
-"""Quality of the defaults: reconstruction against PCA, anomaly scores against KNN and IForest, MNIST.
+"""Quality of the defaults: reconstruction against PCA, anomaly scores, MNIST.
 
 Run ``python -m benchmarks.quality reconstruction --data DIR`` (or semi, unsupervised, mnist-deep,
 mnist-keras, binarized). ``--half odd|even`` restricts the 22 tables to the odd lines of their

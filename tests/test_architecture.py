@@ -15,7 +15,19 @@ FLOORS = [
     [{"maths"}],
     [{"engines"}, {"data"}],
     [{"train"}],
-    [{"auto", "baseline", "model", "settings", "sources", "start", "verdict", "weights"}],
+    [
+        {
+            "auto",
+            "baseline",
+            "crossfit",
+            "model",
+            "settings",
+            "sources",
+            "start",
+            "verdict",
+            "weights",
+        }
+    ],
     [{"fingerprint", "header", "plain"}],
     [
         {
@@ -30,7 +42,7 @@ FLOORS = [
         }
     ],
     [{"estimator"}],
-    [{"sweep"}],
+    [{"sweep", "recipes"}],
     [{"report"}, {"plot"}],
     [
         {

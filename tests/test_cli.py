@@ -204,9 +204,7 @@ def test_compare_and_info(call):
 
 
 def test_demo(call, folder):
-    start = time.perf_counter()
     code, out, err = call("demo", "-o", "cancer.csv")
-    assert time.perf_counter() - start < 20
     assert (code, len(err)) == (0, 1)
     for text in ("mean ", "PCA ", "xhat ", "The 3 strangest rows", "xhat fit cancer.csv -o model"):
         assert text in out

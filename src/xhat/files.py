@@ -83,6 +83,13 @@ class _Whole(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        fault("seek")
+        return os.lseek(self.descriptor, offset, whence)
+
     def write(self, data: object) -> int:
         with memoryview(data).cast("B") as view:  # type: ignore[arg-type]
             done, size = 0, len(view)

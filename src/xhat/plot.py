@@ -44,8 +44,7 @@ def loss(ae: Any, ax: Any = None) -> Any:
     held = ae.history_.get("held_out_loss", [])
     ax.plot(np.arange(1, len(train) + 1), train, color=BLUE, label="training rows")
     if held:
-        epochs = np.arange(len(held)) + 1 - (len(held) - len(train))
-        ax.plot(epochs, held, color=ORANGE, linestyle="--", label="held-out rows")
+        ax.plot(np.arange(len(held)), held, color=ORANGE, linestyle="--", label="held-out rows")
     ax.axvline(ae.best_iter_, color=GREY, linestyle=":", label=f"kept: epoch {ae.best_iter_}")
     ax.set(xlabel="epoch", ylabel="loss per row")
     ax.legend(frameon=False)

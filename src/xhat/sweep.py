@@ -14,6 +14,8 @@ from sklearn.base import clone
 
 #: Rows that a sweep uses at most: more change its shape little and its cost much.
 MAX_ROWS = 20_000
+#: Share of the rows held out, the same ones for every size.
+HELD_OUT = 0.25
 #: The smallest code whose loss is within this share of the way from the mean to the best.
 ENOUGH = 0.05
 
@@ -111,13 +113,15 @@ def sweep(X: Any, n_components: Sequence[int] | None = None, **parameters: Any) 
 def sweep_rows(estimator: Any, X: Any, sizes: Sequence[int]) -> Sweep:
     """Fit clones of an estimator at several code sizes on at most MAX_ROWS rows of X."""
     n = int(X.shape[0])
-    if n > MAX_ROWS:
-        X = _take(X, np.sort(np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)))
+    order = np.random.default_rng(0).permutation(n)[:MAX_ROWS]
+    held = np.sort(order[: max(1, round(HELD_OUT * len(order)))])
+    # The same held-out rows for every size, and one fit a size: no cross-fitting
+    train, held_out = _take(X, np.sort(order[len(held) :])), _take(X, held)
     verdicts = []
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     for k in sizes:
         ae = clone(estimator).set_params(n_components=int(k), random_state=seed, verbose=0)
-        verdicts.append(ae.fit(X).compare_pca())
+        verdicts.append(ae.fit(train, X_val=held_out).compare_pca())
     xhat, pca = [v.xhat for v in verdicts], [v.pca for v in verdicts]
     first = verdicts[0]
     recommended, reason = recommend(list(sizes), xhat, pca, first.mean)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xhat.sweep import Sweep
 
 #: Cells (rows times columns) up to which "auto" fits the sweep as part of the report, where the
-#: compiled engine knows the table: seven fits, some seconds on two cores.
+#: compiled engine knows the table: up to seven fits, some seconds on two cores.
 SWEEP_CELLS = 60_000
 
 

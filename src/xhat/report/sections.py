@@ -99,22 +99,20 @@ def losses(facts: Facts, limits: Limits) -> dict[str, Any]:
     held = [float(v) for v in history.get("held_out_loss", [])]
     step = max(1, -(-max(len(train), len(held)) // limits.epochs))
     best = int(getattr(facts.ae, "best_iter_", 0))
+    last = max(len(train), len(held) - 1)
+    crossed = "cross-fitted" in facts.ae.choices_.get("selection", "")
     # Training losses are of epochs 1, 2, ...; held-out losses start at epoch 0, the start.
-    first = len(held) - len(train)
     return {
-        "train": [[e + 1, v] for e, v in enumerate(train) if _kept(e + 1, step, best, len(train))],
-        "held_out": [
-            [e + 1 - first, v]
-            for e, v in enumerate(held)
-            if _kept(e + 1 - first, step, best, len(train))
-        ],
+        "train": [[e, v] for e, v in enumerate(train, 1) if _kept(e, step, best, last)],
+        "held_out": [[e, v] for e, v in enumerate(held) if _kept(e, step, best, last)],
+        "held_out_rows": "held-out rows" + ", mean of the folds" * crossed,
         "best_epoch": best,
-        "epochs": len(train),
+        "epochs": last,
     }
 
 
 def _kept(epoch: int, step: int, best: int, last: int) -> bool:
-    return epoch % step == 0 or epoch in (best, last, 0, 1)
+    return epoch % step == 0 or epoch in {best, last, 0, 1}
 
 
 def scores(facts: Facts) -> dict[str, Any]:

@@ -37,6 +37,8 @@ from xhat.maths.types import Integers, Matrix
 Floats = npt.NDArray[np.float64]
 #: Standard deviations from the mean that the encoder is shown at most (see _clip).
 CLIP = 4.0
+#: Spreads below it are none: a number divided by a denormal one overflows.
+TINY = 1e-290
 #: exp of the count head is linear from this factor above the training maximum on.
 FAR_ABOVE = 20.0
 
@@ -427,6 +429,7 @@ def _scale(
     if quarters is not None and quarters[2] > quarters[0]:
         # 1.349: interquartile range of the standard normal distribution
         center, spread = float(quarters[1]), float((quarters[2] - quarters[0]) / 1.349)
-    if statistics.constant[j] or not spread > 0:
-        return float(statistics.low[j]), abs(float(statistics.low[j])) or 1.0
+    if statistics.constant[j] or spread < TINY:
+        size = abs(float(statistics.low[j]))
+        return float(statistics.low[j]), size if size >= TINY else 1.0
     return center, spread

@@ -87,8 +87,9 @@ class _Whole(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        fault("seek")
-        return os.lseek(self.descriptor, offset, whence)
+        with _named(self.final):
+            fault("seek")
+            return os.lseek(self.descriptor, offset, whence)
 
     def write(self, data: object) -> int:
         with memoryview(data).cast("B") as view:  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def choose(name: str, objective: Objective, optimizer: Optimizer | None) -> tupl
     refusal = compiled.refuses(objective, optimizer)
     if refusal is not None:
         return reference, f"the compiled engine refuses: {refusal}"
-    # Without the threads: the reason is stored in the model file, whose bytes do not depend on them.
+    # Not the threads: the reason stands in the model file, whose bytes do not depend on them.
     return compiled, f"C++ kernels, {compiled.describe().split(',')[0]}"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import data, report
+from benchmarks import data, figures
 from xhat import Autoencoder, Real
 
 
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("table", choices=tables)
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     options = parser.parse_args()
-    report.write(options.table, tables[options.table](options.data))
+    figures.write(options.table, tables[options.table](options.data))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks import data, report
+from benchmarks import data, figures
 from xhat import Autoencoder
 
 Tables = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -200,7 +200,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     single = {"mnist-deep": mnist_deep, "mnist-keras": mnist_keras, "binarized": binarized}
     if options.table in single:
-        report.write(f"quality-{options.table}", single[options.table](options.data))
+        figures.write(f"quality-{options.table}", single[options.table](options.data))
         return
     tables = dict(sorted(data.adbench(options.data).items(), key=lambda item: item[0].lower()))
     if options.half:
@@ -213,9 +213,9 @@ def main() -> None:
         rows = anomalies(tables, options.seeds, semi=options.table == "semi")
     name = "-".join(filter(None, ["quality", options.table, options.half]))
     if options.only:
-        print(report.table(rows))
+        print(figures.table(rows))
     else:
-        report.write(name, rows)
+        figures.write(name, rows)
 
 
 if __name__ == "__main__":

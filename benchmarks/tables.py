@@ -17,7 +17,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from benchmarks import report
+from benchmarks import figures
 from xhat import Autoencoder
 
 
@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    report.write(f"tables-{options.table}", tables[options.table](options.data))
+    figures.write(f"tables-{options.table}", tables[options.table](options.data))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import RESULTS, provenance, table
 from benchmarks.peers import ROWS
-from benchmarks.report import RESULTS, provenance, table
 from benchmarks.step import measure_row
 
 PEERS = ("fit float32", "fit float64", "torch", "jax scan", "scikit-learn", "pyod")

@@ -16,8 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.figures import RESULTS, provenance
 from benchmarks.peers import CPU, PEERS, ROWS, THREADS
-from benchmarks.report import RESULTS, provenance
 
 LEFT_OUT = ("xhat reference", "fit float32", "fit float64")  # unless asked for
 OURS = ("xhat", "xhat reference", "floor")

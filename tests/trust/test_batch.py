@@ -138,5 +138,5 @@ def test_kill_9_while_scoring(tmp_path):
 @pytest.mark.nightly
 def test_50_kills_while_scoring(tmp_path, figures):
     found = fits.killer("score", tmp_path, 50, 1)
-    figures("score kills", found)
     assert found == {"killed": 50, "same": 50, "finished parts redone": 0}
+    figures("score kills", found)

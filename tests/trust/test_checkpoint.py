@@ -152,8 +152,8 @@ def test_kill_9_and_resume_gives_the_same_bytes(tmp_path):
 @pytest.mark.nightly
 def test_200_kills(tmp_path, figures):
     found = fits.killer("fit", tmp_path, 200, 1)
-    figures("kills", found)
     assert found == {"killed": 200, "same": 200}
+    figures("kills", found)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -172,6 +172,22 @@ def test_signals_write_a_checkpoint_and_say_how_to_go_on(tmp_path, number, code)
     assert not (tmp_path / "m.xhat").exists()
     code, err = fits.call(tmp_path, fits.fit_words("--checkpoint", "c"))
     assert (code, err.strip()) == (64, "c is not empty: give --resume, or another folder")
+
+
+def check_signals(found, count):
+    assert found["problems"] == []
+    assert (found["stopped"], found["same afterwards"]) == (count, count)
+
+
+def test_signals_at_random_moments(tmp_path):
+    check_signals(fits.killer("signals", tmp_path, 10, 0), 10)
+
+
+@pytest.mark.nightly
+def test_100_signals(tmp_path, figures):
+    found = fits.killer("signals", tmp_path, 100, 1)
+    check_signals(found, 100)
+    figures("signals", {**found, "problems": len(found["problems"])})
 
 
 def test_without_a_checkpoint_nothing_was_saved(tmp_path):

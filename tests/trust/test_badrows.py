@@ -129,11 +129,11 @@ def test_every_format_of_output(folder, capsys, suffix, digits):
         path = folder / f"{name}.{suffix}"
         if suffix == "npy":
             values = np.load(path).tolist()
-            return [None if value != value else value for value in values]
+            return [None if np.isnan(value) else value for value in values]
         if suffix == "jsonl":
             return [json.loads(line)[what] for line in path.read_text().splitlines()]
         if suffix == "tsv":
-            rows = csv.DictReader(path.open(), delimiter="\t")
+            rows = csv.DictReader(io.StringIO(path.read_text()), delimiter="\t")
             return [row[what] or None for row in rows]
         read = pq.read_table if suffix == "parquet" else pa.ipc.open_file
         table = read(path) if suffix == "parquet" else read(path).read_all()

@@ -33,7 +33,7 @@ ROWS = [
      "{tables} of {kinds} kinds: all refused in one line, {named} with the true row and column"),
     ("odd-tables", "Degenerate tables",
      "{tables}: {refused} refused in one line, all others finite numbers without a warning"),
-    ("seeds-from-*", "scikit-learn's checks", "{checks} checks over {seeds} seeds passed"),
+    ("seeds-from-*", "scikit-learn's checks", "{checks} checks over {seeds} seeds passed, {skipped} skipped themselves"),
     ("coverage", "Branch coverage", "{overall} % of src/xhat; loader and readers: {readers} %"),
     ("mutation", "Faults put into the loader",
      "{killed} of {faults} found by its tests ({score} %)"),

@@ -1,10 +1,10 @@
 """Small faults put into the loader, one at a time: ``make mutation``; do its tests notice?
 
-Every place of the loader's source where one of the OPERATORS fits gives one faulty copy of its module
-("mutant"). A fork of this process imports xhat with that module in place of its own and runs the
-loader's tests; a failing test or a time-out finds the fault. Faults that change nothing (a limit of
+Every place of the loader's source where one of the OPERATORS fits gives one faulty copy of its
+module. A fork of this process imports xhat with that module in place of its own and runs the tests
+of the loader; a failing test or a time-out finds the fault. Faults that change nothing (a limit of
 a search one higher) are not told apart from those that no test finds. Results are kept in
-build/mutation: a broken run goes on where it broke; those that nobody found are printed.
+build/mutation: a broken run goes on where it broke; faults that nobody found are printed.
 """
 
 import ast
@@ -59,11 +59,7 @@ def conditions(node):
     if isinstance(node, (ast.If, ast.IfExp, ast.While)):
         yield lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield lambda n: (setattr(n, "op", ast.Not()), setattr(n, "operand", negated(n.operand)))
-
-
-def negated(node):
-    return ast.UnaryOp(ast.Not(), node)
+        yield lambda n: setattr(n, "operand", ast.UnaryOp(ast.Not(), n.operand))
 
 
 def constants(node):
@@ -77,7 +73,8 @@ def constants(node):
 
 def statements(node):
     """A raise or a call of a check, removed."""
-    for i, statement in enumerate(getattr(node, "body", []) if hasattr(node, "lineno") else []):
+    body = getattr(node, "body", None)
+    for i, statement in enumerate(body if isinstance(body, list) else []):
         called = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
         if isinstance(statement, ast.Raise) or called:
             yield lambda n, i=i: n.body.__setitem__(i, ast.Pass())
@@ -188,7 +185,7 @@ def tests_fail(module, path, tree):
 
 
 def measure(module, path):
-    """Return (what, found) of every fault of a module; those known from before are not run again."""
+    """Return (what, found) of every fault of a module; none is tried twice."""
     source = path.read_text(encoding="utf-8")
     texts = [source, *((ROOT / "tests/trust" / name).read_text() for name in TESTS)]
     kept = KEPT / f"{module}-{hashlib.sha256(''.join(texts).encode()).hexdigest()[:12]}.jsonl"

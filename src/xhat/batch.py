@@ -102,6 +102,7 @@ class Batch:
         i, n = wish.shard
         self.manifest = self.out / ("manifest.jsonl" if n == 1 else f"manifest-{i}-of-{n}.jsonl")
         self.entries: dict[str, dict[str, Any]] = {}
+        self.left: dict[str, list[Path]] = {}
 
     def run(self) -> None:
         """Score what is not scored yet."""
@@ -110,18 +111,19 @@ class Batch:
         self.entries = self._finished(self.manifest)
         others = [p for p in sorted(self.out.glob("manifest*.jsonl")) if p != self.manifest]
         elsewhere = {name for path in others for name in self._finished(path)}
+        for path in sorted(self.out.glob(f".*{files.SUFFIX}")):
+            final = path.name[1 : -len(files.SUFFIX)].rsplit(".", 1)[0]
+            self.left.setdefault(final, []).append(path)
+        self._sweep(self.manifest.name)
         self._write_manifest()
         found = len(self.entries)
-        remains = {p.name[1:-len(files.SUFFIX)].rsplit(".", 1)[0]: p
-                   for p in self.out.glob(f".*{files.SUFFIX}")}  # fmt: skip
         listed = set()
         for unit, table in self._units():
             name = unit.part(self.wish.suffix)
             listed.add(name)
             if name in self.entries or name in elsewhere:
                 continue
-            if name[:100] in remains:
-                files.remove(remains[name[:100]])
+            self._sweep(name)
             self._score(unit, unit_table(unit, table), name)
         for name in sorted(self.entries.keys() - listed):  # of files that are gone
             files.remove(self.out / name)
@@ -129,6 +131,11 @@ class Batch:
         self._write_manifest()
         done = len(self.entries) - found
         self.flags.words.say(f"{done} parts written, {found} were there: {self.out}")
+
+    def _sweep(self, name: str) -> None:
+        """Remove what killed runs left of a file; other shards may be writing theirs."""
+        for path in self.left.pop(name[:100], []):
+            files.remove(path)
 
     def _score(self, unit: Unit, table: Table, name: str) -> None:
         """Write one part and its line in the manifest."""

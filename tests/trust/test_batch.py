@@ -67,7 +67,8 @@ def test_a_second_run_redoes_only_what_is_missing_or_changed(folder, monkeypatch
     assert redone() == {"p0.parquet.00002.csv", "n.npy.00001.csv"}
     lines = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
     (out / "manifest.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
-    (out / ".p1.parquet.00003.csv.abc.xhat-tmp").write_text("left by a crash")
+    for name in (".p1.parquet.00003.csv.a", ".p1.parquet.00003.csv.b", ".manifest.jsonl.c"):
+        (out / f"{name}.xhat-tmp").write_text("left by a crash")
     assert score() == 0
     assert redone() == {"p1.parquet.00003.csv"}
     (folder / "in/c1.csv").unlink()

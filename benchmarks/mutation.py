@@ -139,12 +139,12 @@ def _line(node, operator, change):
 
 
 def replace(name, path, tree):
-    """Put a faulty module in place of the one that is imported, and its names wherever they went."""
+    """Put a faulty module in place of the imported one, and its names wherever they went."""
     old = sys.modules[name]
     new = types.ModuleType(name)
     new.__dict__.update({"__file__": str(path), "__spec__": old.__spec__, "__package__": "xhat"})
     sys.modules[name] = new
-    exec(compile(tree, str(path), "exec"), new.__dict__)  # noqa: S102
+    exec(compile(tree, str(path), "exec"), new.__dict__)
     setattr(sys.modules["xhat"], name.split(".")[1], new)
     own = {key: value for key, value in vars(old).items() if not key.startswith("__")}
     for other in [m for key, m in sys.modules.items() if key.startswith("xhat") and m is not new]:

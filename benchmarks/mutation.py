@@ -207,8 +207,10 @@ def measure(module, path):
 def main():
     import pandas  # noqa: F401, ICN001  (here, so that the forks need not import them)
 
-    import xhat.__main__
-    import xhat.cli
+    import xhat.cli_info
+    import xhat.cli_job
+    import xhat.estimator
+    import xhat.persist
 
     folder = Path(xhat.__file__).parent
     results = {module: measure(module, folder / f"{module}.py") for module in MODULES}

@@ -166,9 +166,10 @@ def tests_fail(module, path, tree):
             import pytest
 
             replace(f"xhat.{module}", path, tree)
-            words = ["-q", "-x", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}",
+            os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+            words = ["-q", "-x", "--tb=no", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}",
                      "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider",
-                     "-p", "no:xdist", "-k", SELECTION]  # fmt: skip
+                     "-k", SELECTION]  # fmt: skip
             code = int(pytest.main([*words, *(str(ROOT / "tests/trust" / name) for name in TESTS)]))
         finally:
             os._exit(code)
@@ -206,6 +207,7 @@ def measure(module, path):
 
 def main():
     import pandas  # noqa: F401, ICN001  (here, so that the forks need not import them)
+    import pytest  # noqa: F401
 
     import xhat.cli_info
     import xhat.cli_job

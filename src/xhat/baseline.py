@@ -31,9 +31,11 @@ Floats = npt.NDArray[np.float64]
 DENSE_SOLVER = 1500
 #: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
 DECODER_ROWS = 10_000
-#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64 and as much again for
-#: each of a few temporaries. Columns do not know each other, so that groups give the same.
+#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64. Columns do not know
+#: each other, so that groups give the same.
 DECODER_CELLS = 2**21
+#: Cells whose losses are computed at a time: 256 kB, so that the temporaries stay in cache.
+FUSED_CELLS = 2**15
 
 
 @dataclass(frozen=True)
@@ -222,12 +224,17 @@ def _fit_decoder(
     ridge = np.append(np.full(Z.shape[1] - 1, 1.0 / len(Z)), 0.0)
     shape = (target.shape[1], Z.shape[1])
 
+    size = max(1, FUSED_CELLS // shape[0])
+
     def fun(flat: Vector) -> tuple[float, Vector]:
         V = flat.reshape(shape)
-        A_hat = Z @ V.T
-        J = float((heads.cell_loss(blocks, A_hat, target) * scale).sum())
-        dV = (heads.cell_grad(blocks, A_hat, target) * scale).T @ Z + V * ridge
-        return J + 0.5 * float((V * V @ ridge).sum()), dV.ravel()
+        J, dV = 0.5 * float((V * V @ ridge).sum()), V * ridge
+        for first in range(0, len(Z), size):
+            part = slice(first, first + size)
+            A_hat = Z[part] @ V.T
+            J += float((heads.cell_loss(blocks, A_hat, target[part]) * scale[part]).sum())
+            dV += (heads.cell_grad(blocks, A_hat, target[part]) * scale[part]).T @ Z[part]
+        return J, dV.ravel()
 
     start = np.zeros(shape)
     start[:, -1] = mean

@@ -1,8 +1,8 @@
 """Whole fits, as users call them: ``python -m benchmarks.fit [PART ...] [--rows 30-8]``.
 
-Parts: fit (five epochs from cold, ``Autoencoder.fit`` beside the peers, float32 and float64), memory (peak beyond the
-data), start (imports, command line), growth (time over rows and columns, with the exponent and a
-plot in SVG). Default: all. Each part updates its own entry of results/fit.json.
+Parts: fit (five epochs from cold, ``Autoencoder.fit`` beside the peers, float32 and float64),
+memory (peak beyond the data), start (imports, command line), growth (time over rows and columns,
+with the exponent and a plot in SVG). Default: all. Each part updates its entry of results/fit.json.
 """
 
 from __future__ import annotations

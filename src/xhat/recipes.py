@@ -40,7 +40,8 @@ def keras_blog(**parameters: Any) -> Autoencoder:
     """784-32-784 with a logistic output and cross-entropy, for pixels in [0, 1].
 
     "Building autoencoders in Keras" reaches about 0.03 nats per pixel above the floor after 50
-    epochs of a relu code; here the code is relu as well.
+    epochs of a relu code; here the code is relu as well. Rate and epochs were chosen on 6,000 of
+    the training images.
 
     Examples
     --------
@@ -54,8 +55,9 @@ def keras_blog(**parameters: Any) -> Autoencoder:
         "activation": "relu",
         "heads": Binary(),
         "batch_size": 128,
-        "max_iter": 30,
-        "learning_rate": OneCycle(5e-3),
+        "max_iter": 100,
+        "stopping": None,  # at its highest rate the loss stands still: the decay has to come
+        "learning_rate": OneCycle(2e-2),
         "validation_fraction": 0.02,
     }
     return Autoencoder(**{**defaults, **parameters})

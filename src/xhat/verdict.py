@@ -68,7 +68,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """Say in one sentence which wins."""
-        where = f"on {self.n_rows} {self.rows} at {self.n_components} units"
+        k = self.n_components
+        where = f"on {self.n_rows} {self.rows} at {k} unit{'s' if k > 1 else ''}"
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
         ratio = f"{self.ratio:.3g} times PCA's"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from xhat.data.batches import TILE, dense
+from xhat.data.batches import dense, tile_rows
 from xhat.data.cells import Cells
 from xhat.data.storage import Store, learn_store
 from xhat.errors import CellError, DataError
@@ -286,7 +286,7 @@ def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None)
     return table
 
 
-def check_finite(X: object, names: list[str]) -> None:
+def check_finite(X: Any, names: list[str]) -> None:
     """Refuse infinity, naming the first such cell and how many there are; NaN is a missing cell.
 
     Raises
@@ -296,8 +296,11 @@ def check_finite(X: object, names: list[str]) -> None:
     """
     bad = np.zeros(len(names), dtype=np.int64)
     first: tuple[int, int, float] | None = None
-    for start in range(0, X.shape[0], TILE):  # type: ignore[attr-defined]
-        rows = dense(X[start : start + TILE])  # type: ignore[index]
+    if scipy.sparse.issparse(X) and not np.isinf(X.data).any():
+        return
+    size = tile_rows(len(names), X)
+    for start in range(0, X.shape[0], size):
+        rows = dense(X[start : start + size])
         infinite = np.isinf(rows)
         if not infinite.any():
             continue

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
+from xhat.data.cells import Form
 from xhat.data.kinds import Categorical, Kind
-from xhat.data.storage import Form
 from xhat.errors import ModelFileError
 from xhat.maths.activations import ACTIVATIONS
 from xhat.plain import conforms, construct, rebuild

@@ -43,6 +43,7 @@ FLOORS = [
             "__main__",
             "__init__",
             "batch",
+            "badrows",
             "interrupts",
         }
     ],

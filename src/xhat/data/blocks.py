@@ -17,6 +17,7 @@ from typing import IO, Any
 from xhat.data.delimited import EMPTY, NO_ROWS, Before, Dialect, delimiter_of, parse_block
 from xhat.data.scratch import Folder
 from xhat.errors import DataError
+from xhat.files import spill
 
 #: Bytes read at a time.
 BLOCK = 8 * 2**20
@@ -122,8 +123,8 @@ def _copy(files: TextFiles, data: bytes, scratch: str | None) -> bytes:
     if files.folder is None:
         files.folder = Folder(scratch)
         files.paths = [str(files.folder.path / "input.csv")]
-    with Path(files.paths[0]).open("ab") as file:
-        file.write(data)
+    with Path(files.paths[0]).open("ab", buffering=0) as file:
+        spill(file, data, files.folder.path)
     return b""
 
 

@@ -232,7 +232,9 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     source.check(schema, split.train)
     others.check(schema, split.unseen)
     precise = source.rows(schema, split.train, np.float64)
-    schema = schema.balanced(schema.by_column(mean_losses(precise, schema.blocks, schema.fill))[0])
+    if not schema.textbook:
+        losses = mean_losses(precise, schema.blocks, schema.fill)
+        schema = schema.balanced(schema.by_column(losses)[0])
     rows = source.rows(schema, split.train, dtype)
     held_out = others.rows(schema, split.held_out, dtype) if len(split.held_out) else None
     size = Size(rows.n, len(source.names), schema.d, _rank(request, rows, schema.d))

@@ -97,7 +97,7 @@ class Source:
             schema.check(self.raw(part), self._origin(part))
 
     def _parts(self, index: Index) -> Iterator[Index]:
-        size = tile_rows(len(self.names))
+        size = tile_rows(len(self.names), self.X)
         for start in range(0, len(index), size):
             yield index[start : start + size]
 

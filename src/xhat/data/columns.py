@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
+from xhat.data.batches import Affine
 from xhat.data.kinds import Binary, Categorical, Count, Kind, Real
 from xhat.data.statistics import (
     Statistics,
@@ -178,16 +181,18 @@ class Schema:
             low.astype(dtype), high.astype(dtype), self.fill.astype(dtype), self.group
         )
 
+    @property
+    def textbook(self) -> bool:
+        """Whether all columns are of one kind and not categories: the loss is the textbook one."""
+        kinds = {type(column.kind) for column in self.columns}
+        return len(kinds) == 1 and kinds != {Categorical}
+
     def balanced(self, mean_losses: Floats) -> Schema:
         """Return the schema whose columns all have loss 1 at the mean, however many levels.
 
-        Tables of one kind keep their weights of 1: their loss is the textbook one. ``mean_losses``
-        holds each table column's loss at the mean; 0.1 keeps a nearly constant column from
-        outweighing all others.
+        ``mean_losses`` holds each table column's loss at the mean; 0.1 keeps a nearly constant
+        column from outweighing all others.
         """
-        kinds = {type(column.kind) for column in self.columns}
-        if len(kinds) == 1 and kinds != {Categorical}:
-            return self
         columns = [
             replace(column, weight=float(1 / max(loss, 0.1)) if loss > 0 else 1.0)
             for column, loss in zip(self.columns, mean_losses, strict=True)
@@ -204,12 +209,17 @@ class Schema:
 
     # -- there and back ---------------------------------------------------------------------------
 
-    def encode(self, X: Matrix, dtype: npt.DTypeLike | None = None) -> Batch:
+    def encode(self, X: Any, dtype: npt.DTypeLike | None = None) -> Batch:
         """Return the encoded rows with the mask of observed cells (None: all are).
 
-        The rows are C-contiguous, in ``dtype`` (the input's if None).
+        The rows are C-contiguous, in ``dtype`` (the input's if None); X may be sparse.
         """
         dtype = np.dtype(dtype or X.dtype)
+        if scipy.sparse.issparse(X):
+            if self.d == len(self.columns) and not np.isnan(X.data).any():
+                center, spread = self.center.astype(X.dtype), self.spread.astype(X.dtype)
+                return Batch(Affine(X, center, spread).dense(dtype))
+            X = X.toarray()
         empty = np.isnan(X)
         mask = None
         if empty.any():

@@ -6,6 +6,7 @@ Knows: streams, learners, scratch files. Must not know: models.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -87,11 +88,18 @@ def gathered(
         for chunk in chunks:
             _write(learner, chunk, scratch, sample)
         stream.n_rows = learner.n
+        _give_back()
         storage, view = learner.settle()
         rows, numbers = sample.draw(hold_out(learner.n))
         yield Rows(storage, Blocks(scratch, view, numbers), view(rows), numbers)
     finally:
         scratch.close()
+
+
+def _give_back() -> None:
+    """Let Arrow return to the system what the chunks have left: training will use other memory."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
 
 
 def _write(learner: TableLearner, chunk: Table, scratch: Scratch, sample: Sample) -> None:

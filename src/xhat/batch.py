@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +32,11 @@ if TYPE_CHECKING:
 #: Rows of a part where the file itself has no row groups.
 BLOCK = 65_536
 PARQUET = (".parquet", ".pq")
+#: What every line of a manifest holds.
+_FIELDS = {
+    **dict.fromkeys(("part", "sha256", "input", "model", "options"), str),
+    **dict.fromkeys(("bytes", "input_bytes", "input_mtime_ns", "unit", "first_row", "rows"), int),
+}
 
 
 @dataclass(frozen=True)
@@ -278,8 +282,11 @@ def _lines(manifest: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(whole, 1):
         try:
             entry = json.loads(line)
-            _ = os.fspath(entry["part"]), entry["input"], entry["rows"], entry["first_row"]
-        except (ValueError, KeyError, TypeError):
-            raise DataError(f"{manifest}: line {number} is damaged: remove the file") from None
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or any(
+            type(entry.get(name)) is not kind for name, kind in _FIELDS.items()
+        ):
+            raise DataError(f"{manifest}: line {number} is damaged: remove the file")
         entries.append(entry)
     return entries

@@ -124,6 +124,27 @@ def test_a_bad_file_is_named_and_what_is_done_stays(folder, capsys):
     assert score() == 0
 
 
+def test_a_damaged_manifest_is_named(folder, capsys):
+    assert score() == 0
+    path = folder / "out/manifest.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    entry = json.loads(whole[1])
+    lines = [b"x\n", b"[]\n", b"3\n", b"\xff\n"]
+    lines += [
+        json.dumps({key: value for key, value in entry.items() if key != name}).encode() + b"\n"
+        for name in entry
+    ]
+    lines += [json.dumps({**entry, name: None}).encode() + b"\n" for name in entry]
+    for line in lines:
+        path.write_bytes(b"".join([whole[0], line, *whole[2:]]))
+        capsys.readouterr()
+        assert score() == 65, line
+        assert capsys.readouterr().err == "out/manifest.jsonl: line 2 is damaged: remove the file\n"
+    path.unlink()
+    assert score() == 0
+    assert path.read_bytes() == b"".join(whole)
+
+
 def test_parts_in_other_formats(folder):
     assert score("--format", "parquet", out="p") == 0
     assert score("--format", "npy", out="n") == 0

@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+#: Before any test changes the folder.
+FOLDER = os.environ.get("XHAT_FIGURES") and Path(os.environ["XHAT_FIGURES"]).absolute()
 
 
 @pytest.fixture
 def figures():
     """Store the figures of a test under a name, if XHAT_FIGURES names a folder for them."""
-    began, folder = time.monotonic(), os.environ.get("XHAT_FIGURES")
+    began = time.monotonic()
 
     def store(name, values):
-        if folder:
+        if FOLDER:
             from benchmarks.testing import write
 
-            write(name, values, time.monotonic() - began, Path(folder).absolute())
+            write(name, values, time.monotonic() - began, FOLDER)
 
     return store

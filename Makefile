@@ -36,7 +36,7 @@ build/nightly/%.log: $(ENV)/installed
 # Branches of src/xhat that the everyday tests take, those in other processes too. The tests that
 # only repeat (random mutants, flipped bits, kills) are left out: under coverage they take an hour.
 coverage: $(ENV)/installed
-	rm -rf build/coverage && mkdir -p build/coverage
+	rm -rf build/coverage && mkdir -p build/coverage && touch build/coverage/began
 	$(ENV)/bin/python -m coverage run -m pytest $(PYTEST_ARGS) -c pyproject.toml --rootdir=. --pyargs tests \
 	  -k "not test_mutants and not single_bit_flip and not kill_9 and not test_info_survives"
 	$(ENV)/bin/python -m coverage combine -q

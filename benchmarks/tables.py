@@ -1,6 +1,6 @@
 """Figures of real tables: planted errors named by ``explain``, cells filled by ``impute``.
 
-Run ``python -m benchmarks.tables planted --data DIR`` or ``imputation``.
+Run ``python -m benchmarks.tables planted --data DIR``, ``imputation`` or ``clip``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import figures
 from xhat import Autoencoder
+from xhat.data import columns
 
 
 def load(folder: Path, name: str) -> pd.DataFrame:
@@ -98,6 +99,24 @@ def planted(folder: Path, rows: int = 500) -> list[dict[str, object]]:
                     line |= {"rows": int(which.sum()), "chance": 1 / len(used), **hits}
                     table.append(line)
                     print(line, flush=True)
+    return table
+
+
+def clip(folder: Path, rows: int = 1000) -> list[dict[str, object]]:
+    """Plant 8 standard deviations in California housing, for several CLIP of data/columns.py."""
+    frame = pd.read_csv(folder / "california-housing" / "housing.csv")
+    X = frame.drop(columns=["ocean_proximity", "total_bedrooms"]).to_numpy()
+    rng = np.random.default_rng(0)
+    which, column = rng.integers(0, len(X), rows), rng.integers(0, X.shape[1], rows)
+    moved = X[which].copy()
+    moved[np.arange(rows), column] += 8 * X.std(axis=0)[column] * rng.choice([-1, 1], rows)
+    table = []
+    for deviations in (2.0, 3.0, 4.0, 6.0, 1e9):
+        columns.CLIP = deviations
+        ae = Autoencoder(random_state=0).fit(X)
+        named = float((ae.explain(moved).argmax(axis=1) == column).mean())
+        table.append({"CLIP": deviations, "rows": rows, "named by explain": named})
+        print(table[-1], flush=True)
     return table
 
 
@@ -229,14 +248,15 @@ def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
 def main() -> None:
     """Run one table and write it to benchmarks/results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", choices=("planted", "imputation"))
+    parser.add_argument("table", choices=("planted", "imputation", "clip"))
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--only", nargs="*", default=["penguins", "spam", "adult", "ames"])
     parser.add_argument("--seeds", type=int, default=5, help="of imputation")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    if options.table == "planted":
-        figures.write("tables-planted", planted(options.data))
+    if options.table != "imputation":
+        table = {"planted": planted, "clip": clip}[options.table](options.data)
+        figures.write(f"tables-{options.table}", table)
         return
     found = imputation(options.data, options.only, options.seeds)
     figures.write(f"tables-imputation-{'-'.join(options.only)}", found)

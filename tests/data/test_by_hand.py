@@ -92,6 +92,9 @@ def test_fit_score_explain_impute(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text(make())
     before = cells(name, flags)
+    holes = {"adult.csv": make().count("?"), "ames.txt": N // 9, "penguins.csv": 4}
+    nulls = sum(column.null_count for column in before.columns)
+    assert nulls == holes.get(name, nulls) > 0
     assert main.run(["fit", name, *flags]) == 0
     words = capsys.readouterr().err
     for column in left_out:

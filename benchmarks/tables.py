@@ -214,7 +214,11 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
 
 
 def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
-    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax at the end)."""
+    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax at the end).
+
+    The iterative imputer gets one level fewer of each column, as usual before a regression: with
+    all of them it fills the mean, because the others of the same cell tell each one exactly.
+    """
     levels = [c for c in holes if c not in numeric]
     filled = holes.copy()
     if method == "mean/mode":
@@ -223,13 +227,14 @@ def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
                 holes[c].mean() if c in numeric else holes[c].mode().iloc[0]
             )
         return filled
+    first = int(method == "iterative")
     scaler = StandardScaler().fit(holes[numeric])
     parts, owners = [scaler.transform(holes[numeric])], []
     for c in levels:
         dummies = pd.get_dummies(holes[c]).astype(float)
         dummies[holes[c].isna()] = np.nan
         owners.append((c, dummies.columns))
-        parts.append(dummies.to_numpy())
+        parts.append(dummies.to_numpy()[:, first:])
     imputer = (
         KNNImputer(n_neighbors=5)
         if method == "KNN"
@@ -239,9 +244,12 @@ def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
     filled[numeric] = scaler.inverse_transform(Z[:, : len(numeric)])
     start = len(numeric)
     for c, names in owners:
-        best = np.array(names)[Z[:, start : start + len(names)].argmax(axis=1)]
+        shares = Z[:, start : start + len(names) - first]
+        if first:
+            shares = np.column_stack([1 - shares.sum(axis=1), shares])
+        best = np.array(names)[shares.argmax(axis=1)]
         filled[c] = holes[c].where(holes[c].notna(), pd.Series(best, index=holes.index))
-        start += len(names)
+        start += len(names) - first
     return filled
 
 

@@ -293,6 +293,8 @@ NOT = "the field {!r} of its header is not what it must be"
         (("network", "tied"), 0), (("network", "linear_path"), None), (("network", "x"), None),
         (("baseline_k",), 1.5), (("verdict",), 3), (("verdict", "angles"), []),
         (("verdict", "angles"), ["a"]), (("verdict", "mean"), "x"), (("verdict", "extra"), 1),
+        (("verdict", "by_column"), [[1.0, 2.0]]), (("verdict", "by_column"), [1.0, 2.0, 3.0]),
+        (("verdict", "by_column"), [[1.0, 2.0, 3.0, 4.0]]), (("verdict", "by_column"), "x"),
         (("verdict", "is_pca"), 0), (("history",), []), (("history", "loss"), [1, "x"]),
         (("history", "loss"), 1.0), (("choices", "engine"), 3), (("choices",), None),
         (("epochs",), -1), (("epochs",), None), (("best_epoch",), "2"),
@@ -312,7 +314,8 @@ def test_a_field_that_is_not_what_it_must_be(rich, refused, path, value):
     ("path", "value"),
     [
         (("xhat_version",), "x" * 40), (("columns", 1, "kind"), {"class": "Auto", "scale": "std"}),
-        (("verdict",), None), (("verdict", "angles"), [0.5]), (("identity_score",), 2.5),
+        (("verdict",), None), (("verdict", "angles"), [0.5]), (("verdict", "by_column"), None),
+        (("verdict", "by_column"), [[1, 2, 3]] * 4), (("identity_score",), 2.5),
         (("rounds",), 100), (("rounds",), 1), (("offset",), -3), (("named",), False),
         (("history",), {}), (("choices",), {}), (("epochs",), 0),
         (("storage", 2, "levels"), [1, 1.5, True, "a"]),
@@ -357,6 +360,8 @@ def test_fields_missing_and_unknown(rich, refused):
         ({("columns", 0, "places"): [0]}, "column 'real' has levels without a place"),
         ({("storage", 0, "levels"): ["a"]}, "column 'real' has levels without a place"),
         ({("columns", 0, "width"): 2}, "column 'real' has levels without a place"),
+        ({("verdict", "by_column"): [[1.0, 2.0, 3.0]] * 3}, "its verdict has losses of other"),
+        ({("verdict", "by_column"): [[1.0, 2.0, 3.0]] * 5}, "its verdict has losses of other"),
         ({("network", "k"): 0}, "a layer of its network has no units"),
         ({("network", "hidden"): [3, 0]}, "a layer of its network has no units"),
         ({("network", "hidden"): [1] * 1001}, "its network has more than 1000 layers"),
@@ -379,6 +384,12 @@ def test_parts_of_the_header_that_do_not_agree(rich, refused, changes, reason):
     for path, value in changes.items():
         inner = changed(inner, path, value)
     assert refused(mutants.join(outer, inner, arrays)).startswith(reason)
+
+
+def test_the_first_files_had_no_losses_by_column(rich, refused):
+    outer, inner, arrays = rich
+    old = {name: value for name, value in inner["verdict"].items() if name != "by_column"}
+    assert refused(mutants.join(outer, {**inner, "verdict": old}, arrays)) is None
 
 
 def test_two_levels_of_one_value_and_two_types(rich, refused):

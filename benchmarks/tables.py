@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import figures
 from xhat import Autoencoder
-from xhat.data import columns
+from xhat.data import scaling
 
 
 def load(folder: Path, name: str) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def planted(folder: Path, rows: int = 500) -> list[dict[str, object]]:
 
 
 def clip(folder: Path, rows: int = 1000) -> list[dict[str, object]]:
-    """Plant 8 standard deviations in California housing, for several CLIP of data/columns.py."""
+    """Plant 8 standard deviations in California housing, for several CLIP of data/scaling.py."""
     frame = pd.read_csv(folder / "california-housing" / "housing.csv")
     X = frame.drop(columns=["ocean_proximity", "total_bedrooms"]).to_numpy()
     rng = np.random.default_rng(0)
@@ -112,7 +112,7 @@ def clip(folder: Path, rows: int = 1000) -> list[dict[str, object]]:
     moved[np.arange(rows), column] += 8 * X.std(axis=0)[column] * rng.choice([-1, 1], rows)
     table = []
     for deviations in (2.0, 3.0, 4.0, 6.0, 1e9):
-        columns.CLIP = deviations
+        scaling.CLIP = deviations
         ae = Autoencoder(random_state=0).fit(X)
         named = float((ae.explain(moved).argmax(axis=1) == column).mean())
         table.append({"CLIP": deviations, "rows": rows, "named by explain": named})

@@ -158,15 +158,13 @@ def test_11_the_constructor_stores_and_nothing_else():
 def test_12_codes_are_as_sparse_as_the_penalty_asks():
     X = table(600).drop(columns="town").to_numpy(float)
     shape = {"hidden": (), "linear_path": False, "activation": "sigmoid"}
-    shape |= {
-        "optimizer": "lbfgs",
-        "validation_fraction": 0,
-    }  # held-out rows choose by the loss alone
+    # Held-out rows would choose by the loss alone.
+    shape |= {"optimizer": "lbfgs", "max_iter": 200, "validation_fraction": 0}
     plain = fitted(X, n_components=2, **shape).transform(X)
     sparse = fitted(X, n_components=2, penalty=KLSparsity(0.05, 10.0), **shape).transform(X)
     # The codes users get are the ones that the penalty is about.
     assert np.abs(sparse.mean(axis=0) - 0.05).max() < 0.03
-    assert plain.mean() > 0.3
+    assert plain.mean(axis=0).min() > 0.1
     with pytest.raises(ParameterError, match="KLSparsity needs a code in"):
         fitted(X, penalty=KLSparsity(), hidden=(4,))
 

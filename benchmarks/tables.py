@@ -157,7 +157,12 @@ def _pca_residual(frame, bad, used, real, k) -> np.ndarray:
     return scores.index.to_numpy()[scores.to_numpy().argmax(axis=0)]
 
 
-def imputation(folder: Path, names: list[str], seeds: int) -> list[dict[str, object]]:
+METHODS = ("mean/mode", "xhat", "KNN", "iterative")
+
+
+def imputation(
+    folder: Path, names: list[str], methods: list[str], seeds: int
+) -> list[dict[str, object]]:
     """Hide 20 % of the cells at random; RMSE of min-max scaled numbers, accuracy of levels.
 
     Of adult the first 10,000 rows are used: KNN compares every row with every other.
@@ -167,7 +172,7 @@ def imputation(folder: Path, names: list[str], seeds: int) -> list[dict[str, obj
         frame = load(folder, name)
         if name == "adult":
             frame = frame.iloc[:10_000]
-        for method in ("mean/mode", "xhat", "KNN", "iterative"):
+        for method in methods:
             found = [_impute_once(frame, method, seed) for seed in range(seeds)]
             rmse, accuracy, seconds = np.array(found, float).T
             table.append(
@@ -260,13 +265,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--only", nargs="*", default=["penguins", "spam", "adult", "ames"])
     parser.add_argument("--seeds", type=int, default=5, help="of imputation")
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.table != "imputation":
         table = {"planted": planted, "clip": clip}[options.table](options.data)
         figures.write(f"tables-{options.table}", table)
         return
-    found = imputation(options.data, options.only, options.seeds)
+    found = imputation(options.data, options.only, options.methods, options.seeds)
     figures.write(f"tables-imputation-{'-'.join(options.only)}", found)
 
 

@@ -34,9 +34,11 @@ Target = tuple[slice, Matrix, Matrix | None]
 DENSE_SOLVER = 1500
 #: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
 DECODER_ROWS = 10_000
-#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64 and as much again for
-#: each of a few temporaries. Columns do not know each other, so that groups give the same.
+#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64. Columns do not know
+#: each other, so that groups give the same.
 DECODER_CELLS = 2**21
+#: Cells whose losses are computed at a time: 256 kB, so that the temporaries stay in cache.
+FUSED_CELLS = 2**15
 #: Rows, about, from which the mean losses of a larger table are taken: they are only weights.
 LOSS_ROWS = 200_000
 
@@ -260,7 +262,7 @@ def _codes(rows: Rows, chosen: Integers, pca: PCA, deviation: Floats) -> Floats:
 
 
 def _targets(rows: Rows, chosen: Integers, columns: Integers) -> Callable[[], Iterator[Target]]:
-    """Return a walk over some columns of some rows: as one part, or (sparse) tile by tile."""
+    """Return a walk over some columns of some rows: in tiles, held densely or (sparse) not."""
     affine = rows.affine
     if affine is not None:
         part = affine.select(chosen, columns)
@@ -277,8 +279,10 @@ def _targets(rows: Rows, chosen: Integers, columns: Integers) -> Callable[[], It
     if any(part is not None for part in masks):
         filled = [np.ones(c.shape) if m is None else m for m, c in zip(masks, cells, strict=True)]
         mask = np.vstack(filled)
-    whole = (slice(None), np.vstack(cells), mask)
-    return lambda: iter([whole])
+    stacked = np.vstack(cells)
+    size = max(1, FUSED_CELLS // len(columns))
+    places = [slice(start, start + size) for start in range(0, len(chosen), size)]
+    return lambda: ((p, stacked[p], None if mask is None else mask[p]) for p in places)
 
 
 def _mean_preactivation(mean: Floats, block: Block) -> Floats:

@@ -17,6 +17,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
+from xhat.errors import CellError
+
 Form = Literal["number", "integer", "bool", "level", "time", "left out"]
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -112,8 +114,8 @@ class Cells:
             return "time"
         return "level"
 
-    def numbers(self) -> Floats | None:
-        """Return numbers (NaN where missing), or None if the cells are not numbers or times."""
+    def numbers(self, form: Form = "number") -> Floats | None:
+        """Return numbers (NaN where missing), or None if a cell is none; texts are read by form."""
         dtype = self.dtype
         if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
             return np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
@@ -128,9 +130,20 @@ class Cells:
         try:
             if set(map(type, values)) <= {float, int, bool, type(None)}:
                 return np.array(values, dtype=np.float64)  # None becomes NaN
-            return np.array([np.nan if v is None else _number(v) for v in values], dtype=np.float64)
+            numbers = [np.nan if v is None else _number(v, form) for v in values]
+            return np.array(numbers, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             return None
+
+    def refusal(self, form: Form) -> CellError:
+        """Return the error that names the first cell that is not of this form."""
+        values = self.values()
+        bad = [i for i, v in enumerate(values) if v is not None and not is_number(v, form)]
+        others = f" ({len(bad)} such cells)" if len(bad) > 1 else ""
+        expected = {"time": "date or time", "bool": "true or false"}.get(form, "number")
+        problem = f"{values[bad[0]]!r:.60} is no {expected}{others}"
+        advice = "correct these cells, or have them read as missing (--missing)"
+        return CellError(self.name, self.first + bad[0], problem, advice)
 
     def not_numeric(self) -> str:
         """Say which cells keep this column from being numbers."""
@@ -209,16 +222,18 @@ def is_missing(value: Any) -> bool:
         return True  # pandas' NA refuses to be compared
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any, form: Form = "number") -> bool:
     """Whether a value is a number, or text that reads as one, or a time."""
     try:
-        _number(value)
+        _number(value, form)
     except (TypeError, ValueError, OverflowError):
         return False
     return True
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, form: Form = "number") -> float:
+    if isinstance(value, str):
+        return _number_of_text(value.strip(), form)
     if isinstance(value, dt.datetime):
         return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
     if isinstance(value, dt.date):
@@ -226,6 +241,17 @@ def _number(value: Any) -> float:
     if isinstance(value, dt.timedelta):
         return value.total_seconds()
     return float(value)
+
+
+def _number_of_text(text: str, form: Form) -> float:
+    """Return what a text stands for in a column of this form: one bad cell makes a CSV's texts."""
+    if form == "time":
+        return _number(dt.datetime.fromisoformat(text))
+    if form == "bool" and text.lower() in ("true", "false"):
+        return float(text.lower() == "true")
+    if "_" in text:  # a number to Python only
+        raise ValueError(text)
+    return float(text)
 
 
 def plain_level(value: Any) -> Any:

@@ -287,8 +287,12 @@ class Schema:
             outside = (X[:, j] < low) | (X[:, j] > high)
             if outside.any():
                 i = int(outside.argmax())
-                problem = _out_of_range(column, float(X[i, j]), low, high)
-                raise CellError(column.name, int(index[i]), problem)
+                problem = (
+                    f"{X[i, j]:g} is outside [{low:g}, {high:g}], the range of f = "
+                    f"{column.head().f}, so x_hat could never reach it"
+                )
+                advice = "use heads='real' (f linear) for this column"
+                raise CellError(column.name, int(index[i]), problem, advice)
 
 
 def _encode_column(column: Column, x: Matrix) -> Matrix:
@@ -313,12 +317,3 @@ def _level_of_place(column: Column) -> Integers:
     """Return the level that stands for each place: its only one, or the first of the rare."""
     places = np.array(column.places)
     return np.array([int(np.flatnonzero(places == p)[0]) for p in range(column.width)])
-
-
-def _out_of_range(column: Column, value: float, low: float, high: float) -> str:
-    head = column.head()
-    return (
-        f"{value:g} is outside [{low:g}, {high:g}], the range "
-        f"of f = {head.f}, so x_hat could never reach it; use heads='real' (f linear) for this "
-        "column"
-    )

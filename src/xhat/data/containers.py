@@ -313,8 +313,8 @@ def check_finite(X: Any, names: list[str]) -> None:
     row, j, value = first
     total, columns = int(bad.sum()), int((bad > 0).sum())
     others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
-    problem = f"{value:g} is infinity (inf){others}; correct these rows, or drop the column"
-    raise CellError(names[j], row, f"{problem} (--drop {names[j]})")
+    advice = f"correct these rows, or drop the column (--drop {names[j]})"
+    raise CellError(names[j], row, f"{value:g} is infinity (inf){others}", advice)
 
 
 def reasons_table(like: Any, expected: Any, nats: Matrix, storage: Storage) -> Any:

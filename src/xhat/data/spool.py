@@ -52,7 +52,7 @@ def gathered(
     stream: Stream,
     wish: Callable[[str], str | None],
     hold_out: Callable[[int], int],
-    rng: np.random.Generator,
+    rng: Callable[[], np.random.Generator],
 ) -> Iterator[Any | Rows]:
     """Read a stream once; yield its whole table, or Rows that are gone when the block ends.
 
@@ -64,8 +64,8 @@ def gathered(
         Maps a column name to what its head asks of the storage.
     hold_out : callable
         Maps the number of rows to how many are held out.
-    rng : Generator
-        Chooses the held-out rows.
+    rng : callable
+        Called if rows go to disk; returns the Generator that chooses the held-out rows.
     """
     chunks = stream.chunks()
     held: list[Table] = []
@@ -82,7 +82,7 @@ def gathered(
     scratch = Scratch(stream.scratch, len(stream.names))
     try:
         learner = TableLearner(stream.names, wish)
-        sample = Sample(hold_out(2**40), len(stream.names), rng)
+        sample = Sample(hold_out(2**40), len(stream.names), rng())
         while held:
             _write(learner, held.pop(0), scratch, sample)
         for chunk in chunks:

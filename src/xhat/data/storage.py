@@ -57,8 +57,8 @@ class Store:
 
         Raises
         ------
-        DataError
-            If cells do not have this column's form.
+        CellError
+            Naming the first cell that does not have this column's form.
         """
         if self.form == "level":
             known = {level: float(i) for i, level in enumerate(self.levels)}
@@ -67,7 +67,10 @@ class Store:
             return np.array([*numbers, np.nan])[found.codes]
         if self.form == "left out":
             return np.full(len(column), np.nan)
-        return numbers_of(column)
+        cells = column.numbers(self.form)
+        if cells is None:
+            raise column.refusal(self.form)
+        return cells
 
 
 def numbers_of(cells: Cells) -> Floats:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import figures
 from xhat import Autoencoder
-from xhat.data import columns
+from xhat.data import scaling
 
 
 def load(folder: Path, name: str) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def planted(folder: Path, rows: int = 500) -> list[dict[str, object]]:
 
 
 def clip(folder: Path, rows: int = 1000) -> list[dict[str, object]]:
-    """Plant 8 standard deviations in California housing, for several CLIP of data/columns.py."""
+    """Plant 8 standard deviations in California housing, for several CLIP of data/scaling.py."""
     frame = pd.read_csv(folder / "california-housing" / "housing.csv")
     X = frame.drop(columns=["ocean_proximity", "total_bedrooms"]).to_numpy()
     rng = np.random.default_rng(0)
@@ -112,7 +112,7 @@ def clip(folder: Path, rows: int = 1000) -> list[dict[str, object]]:
     moved[np.arange(rows), column] += 8 * X.std(axis=0)[column] * rng.choice([-1, 1], rows)
     table = []
     for deviations in (2.0, 3.0, 4.0, 6.0, 1e9):
-        columns.CLIP = deviations
+        scaling.CLIP = deviations
         ae = Autoencoder(random_state=0).fit(X)
         named = float((ae.explain(moved).argmax(axis=1) == column).mean())
         table.append({"CLIP": deviations, "rows": rows, "named by explain": named})
@@ -157,7 +157,12 @@ def _pca_residual(frame, bad, used, real, k) -> np.ndarray:
     return scores.index.to_numpy()[scores.to_numpy().argmax(axis=0)]
 
 
-def imputation(folder: Path, names: list[str], seeds: int) -> list[dict[str, object]]:
+METHODS = ("mean/mode", "xhat", "KNN", "iterative")
+
+
+def imputation(
+    folder: Path, names: list[str], methods: list[str], seeds: int
+) -> list[dict[str, object]]:
     """Hide 20 % of the cells at random; RMSE of min-max scaled numbers, accuracy of levels.
 
     Of adult the first 10,000 rows are used: KNN compares every row with every other.
@@ -167,7 +172,7 @@ def imputation(folder: Path, names: list[str], seeds: int) -> list[dict[str, obj
         frame = load(folder, name)
         if name == "adult":
             frame = frame.iloc[:10_000]
-        for method in ("mean/mode", "xhat", "KNN", "iterative"):
+        for method in methods:
             found = [_impute_once(frame, method, seed) for seed in range(seeds)]
             rmse, accuracy, seconds = np.array(found, float).T
             table.append(
@@ -260,13 +265,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--only", nargs="*", default=["penguins", "spam", "adult", "ames"])
     parser.add_argument("--seeds", type=int, default=5, help="of imputation")
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.table != "imputation":
         table = {"planted": planted, "clip": clip}[options.table](options.data)
         figures.write(f"tables-{options.table}", table)
         return
-    found = imputation(options.data, options.only, options.seeds)
+    found = imputation(options.data, options.only, options.methods, options.seeds)
     figures.write(f"tables-imputation-{'-'.join(options.only)}", found)
 
 

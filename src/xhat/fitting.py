@@ -15,8 +15,9 @@ from xhat import auto
 from xhat.baseline import Baseline, fit_baseline, fit_pca, mean_losses
 from xhat.crossfit import FOLDS, cross_fit, folds, in_encoded_units
 from xhat.data.batches import Rows
-from xhat.data.columns import Schema, fit_schema
+from xhat.data.columns import Schema
 from xhat.data.kinds import resolve_kinds
+from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine

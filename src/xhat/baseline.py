@@ -159,8 +159,7 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
         mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
     curved = [block for block in blocks if block.head != SquaredError("linear")]
     if curved:
-        together = [curved] if rows.resident is not None else _groups(curved, rows.n)
-        for group in together:
+        for group in _groups(curved, rows.n):
             columns = np.concatenate([np.arange(d)[block.columns] for block in group])
             start = mean_views["c"][columns]
             views["W_star"][columns], views["c"][columns] = _fit_decoder(

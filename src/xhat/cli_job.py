@@ -5,6 +5,8 @@ Knows: the estimator's public methods, tables. Must not know: click, maths.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from xhat.badrows import filled, missing_texts, reasons, score_apart
 from xhat.cli_tools import Flags, about, check_output, modelled, open_data
-from xhat.errors import CellError, DataError, ParameterError
+from xhat.errors import CellError, DataError, EmptyRowsWarning, ParameterError
 
 if TYPE_CHECKING:
     from xhat.data.table import Table
@@ -30,6 +32,35 @@ class Chunk(NamedTuple):
     ids: Any
     labels: list[Any] | None
     first: int
+
+
+class Warned:
+    """Warnings of many chunks: each text once, empty rows added up."""
+
+    def __init__(self) -> None:
+        self.empty: EmptyRowsWarning | None = None
+        self.others: dict[str, Warning] = {}
+
+    @contextlib.contextmanager
+    def of_rows_from(self, first: int) -> Iterator[None]:
+        """Keep the warnings of a chunk that begins with this row."""
+        with warnings.catch_warnings(record=True) as found:
+            yield
+        for entry in found:
+            warning = entry.message
+            if isinstance(warning, EmptyRowsWarning):
+                rows, at = warning.rows, first + warning.first
+                if self.empty is not None:
+                    rows, at = rows + self.empty.rows, self.empty.first
+                self.empty = EmptyRowsWarning(rows, at)
+            elif isinstance(warning, Warning):
+                self.others.setdefault(str(warning), warning)
+
+    def again(self) -> None:
+        """Say them."""
+        for warning in (*self.others.values(), self.empty):
+            if warning is not None:
+                warnings.warn(warning, stacklevel=2)
 
 
 class Job:
@@ -127,16 +158,22 @@ class Job:
             return function(matrix)
 
     def _each(self, function: Callable[[Chunk], Columns]) -> Iterator[Columns]:
-        """Yield what ``function`` makes of each chunk; errors name the user's row and line."""
+        """Yield what ``function`` makes of each chunk; errors name the user's row and line.
+
+        Warnings are said once for all chunks, at the end.
+        """
         with about(self.data):
-            chunk = None
+            chunk, said = None, Warned()
             for chunk in self.chunks():
                 try:
-                    yield function(chunk)
+                    with said.of_rows_from(chunk.first):
+                        columns = function(chunk)
                 except CellError as error:
                     raise self._placed(error, chunk) from None
+                yield columns
             if chunk is None:
                 raise DataError("the table has no rows")
+            said.again()
 
     def _placed(self, error: CellError, chunk: Chunk) -> CellError:
         """Return an error about a chunk with the user's row and line."""

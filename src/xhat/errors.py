@@ -46,5 +46,16 @@ class MissingExtraError(XhatError, ImportError):
     """An optional package is needed for what was asked."""
 
 
+class EmptyRowsWarning(UserWarning):
+    """Rows without any observed cell; counted, so that chunks of a table can be added up."""
+
+    def __init__(self, rows: int, first: int) -> None:
+        self.rows, self.first = rows, first
+        super().__init__(
+            f"{rows} row{'s have' if rows > 1 else ' has'} no observed cell (the first is row "
+            f"{first}): their score is 0"
+        )
+
+
 class Stopped(BaseException):
     """Not an error: a fit was asked to stop, and its state is on disk."""

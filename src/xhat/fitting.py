@@ -15,8 +15,9 @@ from xhat import auto
 from xhat.baseline import Baseline, fit_baseline, fit_pca, mean_losses
 from xhat.crossfit import FOLDS, cross_fit, folds, in_encoded_units
 from xhat.data.batches import Rows
-from xhat.data.columns import Schema, fit_schema
+from xhat.data.columns import Schema
 from xhat.data.kinds import resolve_kinds
+from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
@@ -231,7 +232,7 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     )
     source.check(schema, split.train)
     others.check(schema, split.unseen)
-    precise = source.rows(schema, split.train, np.float64)
+    precise = source.walked(schema, split.train, np.float64)
     if not schema.textbook:
         losses = mean_losses(precise, schema.blocks, schema.fill)
         schema = schema.balanced(schema.by_column(losses)[0])
@@ -412,7 +413,7 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     schema = ready.schema.rescaled(
         fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
     )
-    rows = source.rows(schema, index, np.float64)
+    rows = source.walked(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
     residual = np.maximum(model.residual * ratio, 1e-4)

@@ -23,8 +23,7 @@ from xhat.maths.types import Matrix, Vector
 Floats = npt.NDArray[np.float64]
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 500_000
-#: Rounds of filling missing cells by a model that never learnt to (a denoising one needs 1):
-#: on spam, penguins and diamonds 2 to 5 are best, 20 drift away.
+#: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1.
 ROUNDS = 3
 
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from xhat.data.containers import Storage, check_finite, is_frame
 from xhat.data.kinds import check_names, storage_wish
 from xhat.data.stream import Stream
-from xhat.errors import DataError
+from xhat.errors import DataError, EmptyRowsWarning
 from xhat.maths.types import Vector
 
 
@@ -143,9 +143,4 @@ def warn_if_empty(matrix: Any) -> None:
         return
     empty = np.isnan(matrix).all(axis=1)
     if empty.any():
-        warnings.warn(
-            f"{int(empty.sum())} rows have no observed cell (the first is row "
-            f"{int(empty.argmax())}): their score is 0",
-            UserWarning,
-            stacklevel=3,
-        )
+        warnings.warn(EmptyRowsWarning(int(empty.sum()), int(empty.argmax())), stacklevel=3)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from xhat.data.columns import CLIP, Schema, fit_schema
+from xhat.data.columns import Schema
 from xhat.data.kinds import Binary, Categorical, Count, Real
+from xhat.data.scaling import CLIP, fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.errors import CellError
 

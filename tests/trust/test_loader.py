@@ -85,6 +85,8 @@ def test_what_is_packed_is_unpacked(tmp_path):
     }
     assert pack(FORMAT, {"n": [1, {"x": None}]}, {"a": A, "b": B.T, "c": np.empty(0)}) == data
     assert unpack(FORMAT, file(tmp_path, pack(FORMAT, {}, {})), ())[1] == {}
+    endless = pack(FORMAT, {"loss": float("inf")}, {})  # of a fit that has just begun
+    assert unpack(FORMAT, file(tmp_path, endless), ())[0]["loss"] == float("inf")
 
 
 def test_optional_arrays(tmp_path):

@@ -44,7 +44,7 @@ def prepare():
     folder = Path(sys.argv[1])
     os.chdir(folder)
     X = np.random.default_rng(0).normal(size=(30, 3))
-    Autoencoder(1, random_state=0).fit(X).save("good.xhat")
+    Autoencoder(1, hidden=(), max_iter=1, random_state=0).fit(X).save("good.xhat")
     np.save("good.npy", X)
     scipy.sparse.save_npz("good.npz", scipy.sparse.csr_array(X))
     Path("good.csv").write_text("a,b\n1,2\n3,5\n4,4\n")

@@ -141,8 +141,9 @@ def test_standard_input_that_waits_on_a_full_disk(folder, monkeypatch, capsys):
 def test_save_keeps_the_old_model(tmp_path, monkeypatch):
     X = np.random.default_rng(0).normal(size=(50, 3))
     path = tmp_path / "m.xhat"
-    Autoencoder(1, random_state=0).fit(X).save(path)
-    old, other = path.read_bytes(), Autoencoder(2, random_state=1).fit(X)
+    quick = {"hidden": (), "max_iter": 1}
+    Autoencoder(1, random_state=0, **quick).fit(X).save(path)
+    old, other = path.read_bytes(), Autoencoder(2, random_state=1, **quick).fit(X)
     for k in range(1, 6):
         monkeypatch.setattr(files, "fault", Fault(k, for_ever=True, number=errno.ENOSPC))
         with pytest.raises(OSError, match=r"m\.xhat"):
@@ -285,7 +286,7 @@ import sys, numpy as np
 from xhat import Autoencoder
 seed, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 X = np.random.default_rng(0).normal(size=(60, 3 + seed))
-ae = Autoencoder(1, random_state=seed).fit(X)
+ae = Autoencoder(1, hidden=(), max_iter=1, random_state=seed).fit(X)
 for _ in range(count):
     ae.save(path)
 """

@@ -51,9 +51,8 @@ def to_bytes(estimator: Autoencoder) -> bytes:
     fit = estimator._fit  # noqa: SLF001
     model, net, schema = fit.model, fit.model.net, fit.model.schema
     parameters = estimator.get_params(deep=False)
-    if parameters["random_state"] is not None:  # a RandomState object has no plain value
-        seed = parameters["random_state"]
-        parameters["random_state"] = int(seed) if isinstance(seed, (int, np.integer)) else None
+    seed = parameters["random_state"]  # a RandomState object has no plain value
+    parameters["random_state"] = int(seed) if isinstance(seed, (int, np.integer)) else None
     header = {
         "xhat_version": xhat.__version__,
         "parameters": {name: plain(value) for name, value in parameters.items()},

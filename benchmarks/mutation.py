@@ -149,8 +149,11 @@ def replace(name, path, tree):
     own = {key: value for key, value in vars(old).items() if not key.startswith("__")}
     for other in [m for key, m in sys.modules.items() if key.startswith("xhat") and m is not new]:
         for key, value in list(vars(other).items()):
-            if key in own and value is own[key] and key in vars(new):
-                setattr(other, key, vars(new)[key])
+            if value is old:
+                setattr(other, key, new)
+            known = getattr(value, "__name__", key) if callable(value) else key  # import ... as
+            if known in own and value is own[known] and known in vars(new):
+                setattr(other, key, vars(new)[known])
 
 
 def tests_fail(module, path, tree):

@@ -26,7 +26,8 @@ ROWS = [
      ("{stopped} stopped ({of these by a second signal} of them by a second SIGINT), the slowest "
      "in {slowest in s} s, {same afterwards} went on to the same bytes, {problems} problems")),
     ("mutants", "Mutants of model files",
-     "{mutants}: {refused} refused, the others loaded and worked; memory grew by {grown} MB"),
+     ("{mutants}: {refused} refused in one line; the others keep every rule and load; "
+     "memory grew by {grown} MB")),
     ("bit-flips", "Single-bit flips of a small model", "{bits}: {refused} refused"),
     ("payloads", "Payloads that run code", "{payloads} payloads, {tried} attempts: none ran"),
     ("bad-tables", "Labelled bad tables",

@@ -32,6 +32,8 @@ Target = tuple[slice, Matrix, Matrix | None]
 #: Above this many columns the leading eigenvectors come from Lanczos instead of a full solver,
 #: which would cost 4/3 d**3 (30 s at d = 4,096 on one core).
 DENSE_SOLVER = 1500
+#: Entries of the eigenvectors that are nothing but rounding.
+NOISE = 1e-12
 #: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
 DECODER_ROWS = 10_000
 #: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64. Columns do not know
@@ -79,7 +81,7 @@ def fit_pca(rows: Rows, k: int) -> PCA:
             mean, gram = _moments(rows)
             variances, vectors = _leading(gram, k)
             total = float(np.trace(gram))
-    components = vectors.T
+    components = np.where(np.abs(vectors.T) < NOISE, 0.0, vectors.T)  # of constant columns
     # An eigenvector's sign is arbitrary; the largest entry is made positive, as in scikit-learn.
     largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
     components = components * np.where(largest < 0, -1.0, 1.0)[:, None]
@@ -159,8 +161,7 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
         mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
     curved = [block for block in blocks if block.head != SquaredError("linear")]
     if curved:
-        together = [curved] if rows.resident is not None else _groups(curved, rows.n)
-        for group in together:
+        for group in _groups(curved, rows.n):
             columns = np.concatenate([np.arange(d)[block.columns] for block in group])
             start = mean_views["c"][columns]
             views["W_star"][columns], views["c"][columns] = _fit_decoder(

@@ -232,7 +232,7 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     )
     source.check(schema, split.train)
     others.check(schema, split.unseen)
-    precise = source.rows(schema, split.train, np.float64)
+    precise = source.walked(schema, split.train, np.float64)
     if not schema.textbook:
         losses = mean_losses(precise, schema.blocks, schema.fill)
         schema = schema.balanced(schema.by_column(losses)[0])
@@ -413,7 +413,7 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     schema = ready.schema.rescaled(
         fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
     )
-    rows = source.rows(schema, index, np.float64)
+    rows = source.walked(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
     residual = np.maximum(model.residual * ratio, 1e-4)

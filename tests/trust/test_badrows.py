@@ -95,6 +95,15 @@ def test_one_chunk_or_many(folder, capsys, monkeypatch):
     check_rows(good, score(capsys, "m.xhat", "bad.csv", "--bad-rows", "keep", "--quiet").out)
 
 
+@pytest.mark.parametrize("block", [3000, 2**20], ids=["many blocks", "one block"])
+def test_standard_input(folder, capsys, monkeypatch, block):
+    good = score(capsys, "m.xhat", "good.csv", "--quiet").out
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    text = io.BytesIO((folder / "bad.csv").read_bytes())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(text))
+    check_rows(good, score(capsys, "m.xhat", "-", "--bad-rows", "keep", "--quiet").out)
+
+
 def test_by_default_the_true_cell_is_named_in_any_chunk(folder, capsys, monkeypatch):
     """Empty cells, dates and flags beside a text do not count as bad, nor does the chunk matter."""
     lines = (folder / "good.csv").read_text().splitlines()

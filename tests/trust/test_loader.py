@@ -120,6 +120,7 @@ GOOD = {"__metadata__": {"test": '{"format": 3, "sha256": "x"}'}}
         (raw({"__metadata__": {}}), FOREIGN),
         (raw({"__metadata__": {"xhat": "{}"}}), FOREIGN),
         (raw({"__metadata__": {"test": "{}", "more": "{}"}}), FOREIGN),
+        (raw({"__metadata__": {**GOOD["__metadata__"], "more": "x"}}), FOREIGN),
         (raw({"__metadata__": {"test": 3}}), FOREIGN),
         (raw({"__metadata__": {"test": "[]"}}), FOREIGN),
         (raw({"__metadata__": {"test": "3"}}), FOREIGN),

@@ -202,6 +202,15 @@ def test_lines_of_files_without_header_and_of_standard_input(write, monkeypatch)
     found = blocks.survey([path], Dialect(header=False), None)
     assert found.names == ["x0", "x1"]
     assert [found.place(row) for row in range(3)] == ["line 1", "line 5", "line 6"]
+    other = write("u.csv", "7,8\n9,10\n")
+    both = blocks.survey([path, other], Dialect(header=False), None)
+    assert [both.place(row) for row in (2, 3, 4)] == [
+        "line 6 of t.csv",
+        "line 1 of u.csv",
+        "line 2 of u.csv",
+    ]
+    write("t.csv", "1,2\n")
+    assert found.place(2) is None  # the file has changed
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2\n")))
     assert blocks.survey(["-"], Dialect(), None).place(0) is None
 

@@ -7,6 +7,7 @@ to disk on the way, as soon as it is more than one block.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import itertools
 import sys
@@ -60,13 +61,11 @@ class TextFiles:
 
     def place(self, row: int) -> str | None:
         """Return where the user finds a row."""
-        for path, rows in zip(self.paths, self.rows, strict=True):  # noqa: B007
-            if row < rows:
-                break
-            row -= rows
-        if path == "-":
+        number = bisect.bisect(list(itertools.accumulate(self.rows)), row)
+        path, row = self.paths[number], row - sum(self.rows[:number])
+        line = None if path == "-" else _line_of(path, row + self.dialect.header)
+        if line is None:
             return None
-        line = _line_of(path, row + self.dialect.header)
         return f"line {line}" + f" of {Path(path).name}" * (len(self.paths) > 1)
 
 
@@ -178,10 +177,10 @@ def _last_row_end(data: bytes) -> int:
     return end + 1
 
 
-def _line_of(path: str, row: int) -> int:
-    """Return the line in which a row begins; the header is row 0, if there is one."""
+def _line_of(path: str, row: int) -> int | None:
+    """Return the line in which a row begins, if the file still has it; a header is row 0."""
     with Path(path).open("rb") as file:
-        return next(itertools.islice(_first_lines(file), row, None))
+        return next(itertools.islice(_first_lines(file), row, None), None)
 
 
 def _first_lines(file: IO[bytes]) -> Iterator[int]:

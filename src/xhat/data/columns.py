@@ -179,10 +179,11 @@ class Schema:
         """Return the schema whose columns all have loss 1 at the mean, however many levels.
 
         ``mean_losses`` holds each table column's loss at the mean; 0.1 keeps a nearly constant
-        column from outweighing all others.
+        column from outweighing all others. Six digits are kept: the order in which a loss was
+        summed changes no weight, and columns of the same weight stay in one block.
         """
         columns = [
-            replace(column, weight=float(1 / max(loss, 0.1)) if loss > 0 else 1.0)
+            replace(column, weight=float(f"{1 / max(loss, 0.1):.6g}") if loss > 0 else 1.0)
             for column, loss in zip(self.columns, mean_losses, strict=True)
         ]
         return Schema(tuple(columns))

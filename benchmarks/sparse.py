@@ -135,6 +135,7 @@ def compared(folder: Path, epochs: int, *, trace: bool) -> list[dict[str, object
                 found[form] = dict(archive)
             Path(output).unlink()
             table.append(json.loads(done.stdout.splitlines()[-1]))
+            table[-1] |= {"codes differ by": "", "scores differ by": ""}
         for what in ("codes", "scores"):
             a, b = found["dense"][what], found["csr"][what]
             table[-1][f"{what} differ by"] = float(np.abs(a - b).max() / np.abs(a).max())

@@ -135,12 +135,12 @@ def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
 
 
 def stored_size(n: int) -> int:
-    """Return how many of n training rows are stored: at most half of them, SETS powers of two.
+    """Return how many of n training rows are stored: SETS times a power of two.
 
-    >>> stored_size(10), stored_size(100), stored_size(10**6)
-    (0, 32, 256)
+    >>> stored_size(7), stored_size(100), stored_size(10**6)
+    (0, 64, 256)
     """
-    size = min(LARGEST, n // (2 * SETS))
+    size = min(LARGEST, n // SETS)
     return SETS * 2 ** (size.bit_length() - 1) if size else 0
 
 

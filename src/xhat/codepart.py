@@ -13,8 +13,6 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from xhat.engines.base import Engine
-from xhat.maths.heads import Block, SquaredError
-from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
 from xhat.weights import weighted_quantile
 
@@ -25,7 +23,7 @@ NAME = "(code)"
 #: training rows is in few of them, so that its like are still far from most sets.
 SETS, LARGEST = 8, 32
 #: Codes per step: their distances stay in cache.
-STEP = 1024
+STEP = 4096
 #: What a usual row is, and where the strange ones begin, among the held-out rows.
 USUAL, STRANGE = 0.5, 0.95
 
@@ -56,21 +54,7 @@ class CodePart:
     usual: float
     weight: float
     engine: Engine
-    _cast: dict[str, Vector] = field(default_factory=dict, repr=False, init=False, compare=False)
-
-    @property
-    def net(self) -> Network:
-        """One linear layer: h -> (h L, and what each stored code p adds to |h L|**2)."""
-        k = len(self.metric)
-        blocks = (Block(0, k, SquaredError()),)
-        return Network(
-            k,
-            k + len(self.stored),
-            blocks,
-            activation="identity",
-            code_activation="identity",
-            tied=True,
-        )
+    _cache: dict[str, Floats] = field(default_factory=dict, repr=False, init=False, compare=False)
 
     def nats(self, H: Matrix) -> Floats:
         """Return what codes H add to the score, (n,): 0 for the usual half."""
@@ -91,33 +75,10 @@ class CodePart:
 
     def nearest(self, H: Matrix) -> Floats:
         """Return the squared distance to the nearest stored code of each set, (n, SETS)."""
-        k = len(self.metric)
-        center = self._center.astype(H.dtype)
-        out = self.engine.encode(self.net, self._theta(H.dtype), H - center)
-        own = (out[:, :k].astype(np.float64) ** 2).sum(axis=1)
-        near = out[:, k:]
-        while near.shape[1] > SETS:
-            half = near.shape[1] // 2
-            near = np.minimum(near[:, :half], near[:, half:])
-        return np.maximum(near + own[:, None], 0)  # (50): |hL|**2 - 2 hL.pL + |pL|**2
-
-    @property
-    def _center(self) -> Floats:
-        """Distances are taken from here: less is lost when squares are subtracted."""
-        return np.asarray(self.stored.mean(axis=0))
-
-    def _theta(self, dtype: npt.DTypeLike) -> Vector:
-        key = np.dtype(dtype).name
-        if key not in self._cast:
-            k = len(self.metric)
+        if "mapped" not in self._cache:
             with threadpool_limits(limits=1, user_api="blas"):
-                P = (self.stored - self._center) @ self.metric
-                W = np.vstack([self.metric.T, -2 * P @ self.metric.T])
-            theta = np.zeros(self.net.size)
-            views = Views(self.net, theta)
-            views["W"][...], views["b"][k:] = W, (P**2).sum(axis=1)
-            self._cast[key] = theta.astype(dtype)
-        return self._cast[key]
+                self._cache["mapped"] = self.stored @ self.metric
+        return self.engine.nearest(H, self.metric, self._cache["mapped"], SETS)  # (50)
 
 
 def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:

@@ -121,6 +121,16 @@ class ReferenceEngine:
         cells = cells if wanted.factor is None else cells * wanted.factor
         return np.asarray(cells if batch.mask is None else cells * batch.mask, np.float64)
 
+    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+        """Return the squared distances to the nearest of each set (see Engine.nearest)."""
+        near = np.empty((len(H), sets))
+        P = stored.astype(H.dtype)
+        for first in range(0, len(H), 64):  # a bound on memory
+            Y = _product(H[first : first + 64], metric.T.astype(H.dtype))
+            D = ((Y[:, None, :] - P) ** 2).sum(axis=2)
+            near[first : first + 64] = D.reshape(len(Y), -1, sets).min(axis=1)
+        return near
+
 
 def take(data: Batch, rows: npt.NDArray[np.intp] | slice) -> Batch:
     """Return some rows of a batch, with their weights and mask."""

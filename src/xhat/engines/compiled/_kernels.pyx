@@ -87,11 +87,19 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         int excess
         int threads
     ctypedef int (*ScoreKernel)(const CPlan*, Scoring*, int) noexcept
+    cdef struct Nearest:
+        const void* H
+        const void* metric
+        const void* stored
+        double* output
+        int64_t n, k, m, sets
+    ctypedef int (*NearestKernel)(Nearest*, int) noexcept
     cdef struct Kernels:
         const char* name
         TrainKernel train, loss
         InferKernel infer
         ScoreKernel score
+        NearestKernel nearest
         void (*evaluate)(int, const void*, void*, int64_t, int) noexcept
         void (*corrupt)(
             const CPlan*, const void*, void*, int64_t, uint64_t, uint64_t, int) noexcept
@@ -338,6 +346,22 @@ cdef class Plan:
         kernels.corrupt(&self.plan, pointer(X, self.kind, cells, False),
                         pointer(out, self.kind, cells, True), n, key, first,
                         bytes_of(self.kind))
+
+
+def nearest(object H, object metric, object stored, object out, str kind) -> None:
+    """Write the squared distance of H times metric to the nearest of stored's columns per set."""
+    cdef Nearest task
+    cdef int status, size = bytes_of(kind)
+    task.n, task.k = H.shape
+    task.m, task.sets = stored.shape[1], out.shape[1]
+    task.H = pointer(H, kind, task.n * task.k, False)
+    task.metric = pointer(metric, kind, task.k * task.k, False)
+    task.stored = pointer(stored, kind, task.k * task.m, False)
+    task.output = <double*>pointer(out, "d", task.n * task.sets, True)
+    with nogil:
+        status = kernels.nearest(&task, size)
+    if status:
+        raise MemoryError("no memory for the workspace of the compiled engine")
 
 
 def evaluate(str function, object x, object y, str kind) -> None:

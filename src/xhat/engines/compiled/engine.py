@@ -179,6 +179,14 @@ class CompiledEngine:
             plan.cells(theta, X, mask, low, high, wanted.factor, out, wanted.excess, threads)
         return out
 
+    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+        """Return the squared distances to the nearest of each set (see Engine.nearest)."""
+        out = np.empty((len(H), sets))
+        if len(H):
+            rows, L, P = (np.ascontiguousarray(part, H.dtype) for part in (H, metric, stored.T))
+            _kernels.nearest(rows, L, P, out, H.dtype.char)
+        return out
+
 
 def _full_name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -151,11 +151,14 @@ class Model:
         low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
         wanted = Cells(low, high, excess=True, factor=factor)
         for rows, raw, tile in self._encoded(X, self._large_tile):
-            cells = self._tile(raw, tile, wanted)
-            if self.code is not None:
-                code = self.code.nats(self._code(self.schema.clip(tile.X)))
-                cells = np.column_stack([cells, code])
-            yield rows, cells
+            if self.code is None:
+                yield rows, self._tile(raw, tile, wanted)
+                continue
+            H = np.empty((len(raw), self.net.k), tile.X.dtype)
+            nats = np.empty((len(raw), self.parts))
+            nats[:, :-1] = self._tile(raw, tile, wanted, H)
+            nats[:, -1] = self.code.nats(H)
+            yield rows, nats
 
     def scored_codes(self, X: object) -> Matrix:
         """Return the codes of rows as they are scored: clipped to the training range."""
@@ -168,9 +171,9 @@ class Model:
         for rows, raw, tile in self._encoded(X, self._large_tile):
             yield rows, self._tile(raw, tile, wanted)
 
-    def _tile(self, raw: Matrix, tile: Batch, wanted: Cells) -> Floats:
-        """Return the loss of every cell of a tile, summed like those of _cells."""
-        loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted)
+    def _tile(self, raw: Matrix, tile: Batch, wanted: Cells, codes: Matrix | None = None) -> Floats:
+        """Return the loss of every cell of a tile, summed like those of _cells; write its codes."""
+        loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted, codes)
         cells = np.asarray(self.schema.by_column(loss), np.float64)
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         return cells + self.schema.unseen(raw) if surprises else cells

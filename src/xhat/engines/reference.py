@@ -107,13 +107,23 @@ class ReferenceEngine:
                 weights += float(weight.sum())
         return total / weights
 
-    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+    def cells(
+        self,
+        net: Network,
+        theta: Vector,
+        batch: Batch,
+        wanted: Cells,
+        codes: Matrix | None = None,
+    ) -> Floats:
         """Return the loss of every cell (see Engine.cells)."""
         shown = batch.X
         if wanted.low is not None and wanted.high is not None:
             dtype = shown.dtype
             shown = np.clip(shown, wanted.low.astype(dtype), wanted.high.astype(dtype))
-        A_hat = self.decode(net, theta, self.encode(net, theta, shown)).astype(np.float64)
+        H = self.encode(net, theta, shown)
+        if codes is not None:
+            codes[...] = H
+        A_hat = self.decode(net, theta, H).astype(np.float64)
         X = batch.X.astype(np.float64)
         cells = cell_loss(net.blocks, A_hat, X)
         if wanted.excess:

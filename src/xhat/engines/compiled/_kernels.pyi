@@ -69,6 +69,8 @@ class Plan:
         high: _Floats | None,
         factor: npt.NDArray[np.float64] | None,
         out: npt.NDArray[np.float64],
+        codes: _Floats | None,
+        code: int,
         excess: bool,
         threads: int,
     ) -> None: ...

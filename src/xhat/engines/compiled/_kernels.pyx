@@ -83,7 +83,8 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         const void* high
         const double* factor
         double* output
-        int64_t n
+        void* codes
+        int64_t n, code
         int excess
         int threads
     ctypedef int (*ScoreKernel)(const CPlan*, Scoring*, int) noexcept
@@ -319,9 +320,9 @@ cdef class Plan:
 
     def cells(
         self, object theta, object X, object mask, object low, object high, object factor,
-        object out, bint excess, int threads,
+        object out, object codes, int code, bint excess, int threads,
     ) -> None:
-        """Write the loss of every cell into out, float64."""
+        """Write the loss of every cell into out, float64, and the codes, if not None."""
         cdef Scoring task
         cdef int64_t d = self.node[0].width
         cdef int status, size = bytes_of(self.kind)
@@ -333,6 +334,8 @@ cdef class Plan:
         task.high = pointer(high, self.kind, d, False)
         task.factor = <const double*>pointer(factor, "d", d, False)
         task.output = <double*>pointer(out, "d", task.n * d, True)
+        task.code = code
+        task.codes = pointer(codes, self.kind, task.n * self.node[code].width, True)
         task.excess = excess
         task.threads = threads
         with nogil:

@@ -95,7 +95,8 @@ struct Scoring {
     const void *low, *high;        // what the encoder is shown at most; null: everything
     const double* factor;          // (d,), null: 1
     double* output;                // (n, d)
-    Index n;
+    void* codes;                   // (n, k), null: not wanted
+    Index n, code;                 // the node of the code
     int excess;                    // 1: what is above the smallest loss possible
     int threads;
 };

@@ -61,11 +61,10 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     train(plan, fit.state, lambda _: None)
     fit.model = replace(model, theta=fit.state.theta.copy())
     fit.model.residual = residual_spread(fit.model, source.X, None)
-    fit.model.code = store_codes(fit.model, source, source.everything)
-    if fit.model.code is not None:
-        rows = Subset(source.X, source.everything)
-        fit.model.code, _ = calibrate(
-            fit.model.code, [unseen(fit.model, fit.model.code, rows, None)]
-        )
+    part = store_codes(fit.model, source, source.everything)
+    if part is not None:
+        seen = Subset(source.X, source.everything)
+        part, _ = calibrate(part, [unseen(fit.model, part, seen, None)])
+    fit.model.code = part
     fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
     fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch

@@ -133,9 +133,9 @@ def test_10_memory_does_not_grow_with_the_rows_scored(monkeypatch):
     engine = type(ae._fit.model.engine)
     cells = engine.cells
 
-    def spy(self, net, theta, batch, wanted):
+    def spy(self, net, theta, batch, wanted, codes=None):
         largest.append(batch.X.size)
-        return cells(self, net, theta, batch, wanted)
+        return cells(self, net, theta, batch, wanted, codes)
 
     monkeypatch.setattr(engine, "cells", spy)
     ae.anomaly_score(pd.concat([table()] * 3000))

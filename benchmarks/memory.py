@@ -1,6 +1,6 @@
 """Peak resident memory of the command line on files larger than memory.
 
-    python benchmarks/memory.py --folder /tmp --sizes 0.2 1 4 --parquet 2 --epochs 1
+    python -m benchmarks.memory --folder DIR --sizes 0.2 4 --parquet 0.2 2 --set "hidden=(16,)"
 
 Writes a CSV of each size in GB (20 columns: 14 correlated numbers with holes, 3 categories, a
 count, a flag, a date) and a Parquet file, runs ``xhat fit`` and ``xhat score`` on each in a process
@@ -10,6 +10,8 @@ of its own, and prints their peak resident memory, CPU and wall time. The files 
 from __future__ import annotations
 
 import argparse
+import io
+import itertools
 import json
 import os
 import subprocess
@@ -23,7 +25,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-ROWS = 50_000
+#: Rows of a chunk, and how many chunks differ.
+ROWS, CHUNKS = 50_000, 10
 
 
 def chunk(rng: np.random.Generator) -> pa.Table:
@@ -35,7 +38,7 @@ def chunk(rng: np.random.Generator) -> pa.Table:
     for j in range(14):
         hole = rng.random(ROWS) < (0.05 if j % 3 == 0 else 0)
         columns[f"number{j}"] = pa.array(numbers[:, j], mask=hole)
-    for j, levels in enumerate((3, 12, 200)):
+    for j, levels in enumerate((3, 12, 40)):
         place = np.clip((factors[:, j] + 3) / 6 * levels, 0, levels - 1).astype(int)
         columns[f"level{j}"] = pa.array([f"v{p}" for p in range(levels)]).take(pa.array(place))
     columns["count"] = pa.array(rng.poisson(np.exp(factors[:, 3] / 2 - 1)))
@@ -46,24 +49,29 @@ def chunk(rng: np.random.Generator) -> pa.Table:
 
 
 def write_csv(path: Path, gigabytes: float) -> None:
+    """Write CHUNKS different chunks over and over."""
     rng = np.random.default_rng(0)
-    first = True
+    parts = []
+    for _ in range(CHUNKS):
+        text = io.BytesIO()
+        pyarrow.csv.write_csv(chunk(rng), text, pa.csv.WriteOptions(include_header=not parts))
+        parts.append(text.getvalue())
+    names, parts[0] = parts[0].split(b"\n", 1)
     with path.open("wb") as file:
-        while file.tell() < gigabytes * 2**30:
-            pyarrow.csv.write_csv(chunk(rng), file, pa.csv.WriteOptions(include_header=first))
-            first = False
+        file.write(names + b"\n")
+        for part in itertools.cycle(parts):
+            file.write(part)
+            if file.tell() >= gigabytes * 2**30:
+                return
 
 
 def write_parquet(path: Path, gigabytes: float) -> None:
+    """Write CHUNKS different chunks over and over, in row groups of 500,000 rows."""
     rng = np.random.default_rng(0)
-    first = chunk(rng)
-    with pq.ParquetWriter(path, first.schema, compression="snappy") as writer:
-        writer.write_table(first)
-        while path.stat().st_size < gigabytes * 2**30:
-            # Row groups of 500,000 rows, as other writers make them.
-            writer.write_table(
-                pa.concat_tables([chunk(rng) for _ in range(10)]), row_group_size=500_000
-            )
+    table = pa.concat_tables([chunk(rng) for _ in range(CHUNKS)])
+    with pq.ParquetWriter(path, table.schema, compression="snappy") as writer:
+        while not path.exists() or path.stat().st_size < gigabytes * 2**30:
+            writer.write_table(table, row_group_size=500_000)
 
 
 def measure(command: list[str]) -> dict[str, float]:
@@ -86,6 +94,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=float, nargs="*", default=[0.2, 1, 4])
     parser.add_argument("--parquet", type=float, nargs="*", default=[0.2, 2])
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--set", dest="settings", nargs="*", default=[], help="handed to xhat fit")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
@@ -95,6 +104,7 @@ def main() -> None:
                 (write_csv if kind == "csv" else write_parquet)(path, size)
                 model, scores = str(folder / "m.xhat"), str(folder / "scores.csv")
                 fit = ["fit", str(path), "-o", model, "--epochs", str(given.epochs)]
+                fit += [word for setting in given.settings for word in ("--set", setting)]
                 found = {
                     "file": f"{path.stat().st_size / 2**30:.2f} GB {kind}",
                     "fit": measure([*fit, "--scratch", str(folder)]),

@@ -6,16 +6,20 @@ the same float32 rows, the same layers, squared error, Adam at 1e-3 and two thre
 its own users would make it fast. Shuffling is left out of the measurement where a peer lets the
 caller do it (xhat, torch, jax). What a peer cannot express is left out: scikit-learn and PyOD have
 no linear path and no silu (they get relu).
+
+``python -m benchmarks.peers PEER ROW cold`` is one measurement of another kind: the seconds from
+the rows in memory to the end of five epochs, compiling included, imports not.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 
 import numpy as np
@@ -59,6 +63,7 @@ class Row:
         work = "scoring" if self.scoring else f"batch {self.batch}"
         return f"{self.n:,} x {self.d}, {layers}{path}, {work}"
 
+    @cache  # noqa: B019 - a row lives as long as the process
     def rows(self):
         return np.random.default_rng(0).standard_normal((self.n, self.d), dtype=np.float32)
 
@@ -457,6 +462,26 @@ PEERS = {
     "fit float32": partial(fit, dtype=np.float32),
     "fit float64": partial(fit, dtype=np.float64),
 }
+#: What a peer imports, and would import once in a long session: not part of a cold measurement.
+IMPORTS = {
+    "torch": "torch",
+    "jax scan": "jax.numpy",
+    "scikit-learn": "sklearn.neural_network",
+    "pyod": "pyod.models.auto_encoder",
+    "fit float32": "xhat.estimator",
+    "fit float64": "xhat.estimator",
+}
+EPOCHS = 5
+
+
+def cold(peer, row):
+    """Return the seconds of a model's first five epochs in this process."""
+    importlib.import_module(IMPORTS[peer])
+    row.rows()
+    began = clock()
+    work, _ = PEERS[peer](row)
+    work(EPOCHS * row.n)
+    return clock() - began
 
 
 def main():
@@ -465,6 +490,9 @@ def main():
     if CPU:
         os.sched_setaffinity(0, {os.getpid() % os.cpu_count()})
     peer, row = sys.argv[1], ROWS[sys.argv[2]]
+    if "cold" in sys.argv:
+        print(json.dumps({"seconds": cold(peer, row)}), file=answers, flush=True)
+        return
     try:
         work, unit = PEERS[peer](row)
         work(unit if isinstance(unit, int) else row.n if unit else 4 * row.batch)  # compiles

@@ -1,10 +1,13 @@
 """Time, memory and size of the report of a large table: ``python benchmarks/report.py``.
 
 Prints seconds, resident memory beyond the table (Linux) and the size of the page. The bar, set in
-the tests' terms: 1,000,000 x 30 in 20 s and 500 MB on two cores.
+the tests' terms: 1,000,000 x 30 in 20 s and 500 MB on two cores. Where Chromium and playwright are
+installed, the page is opened there: its sections, messages and requests are printed.
 """
 
 import argparse
+import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,6 +21,24 @@ def resident():
     """Megabytes of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
+
+
+def look(page):
+    """Open a page in headless Chromium; print its sections, messages and requests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": 1200, "height": 900})
+        messages, requests = [], []
+        view.on("console", lambda message: messages.append(message.text))
+        view.on("pageerror", lambda error: messages.append(str(error)))
+        view.on("request", lambda request: requests.append(request.url))
+        view.goto(page.as_uri())
+        sections = view.eval_on_selector_all("section", "all => all.map(s => s.id)")
+        browser.close()
+    print(f"sections {' '.join(sections)}; messages {messages}; requests {len(requests) - 1}")
 
 
 def main():
@@ -46,6 +67,11 @@ def main():
     print(
         f"{seconds:.1f} s, {peak[0] - before:.0f} MB beyond the table, page of {report.size_text}"
     )
+    if shutil.which("chromium"):
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "report.html"
+            report.write_html(page)
+            look(page)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.figures import RESULTS, provenance
+from benchmarks.figures import RESULTS, provenance, table
 from benchmarks.peers import CPU, PEERS, ROWS, THREADS
 
 LEFT_OUT = ("xhat reference", "fit float32", "fit float64")  # unless asked for
@@ -110,6 +110,33 @@ def show(result):
         print(f"; least disturbed rounds: {quiet}")
 
 
+def overview(results):
+    """Print the rows of a results file as the Markdown table of benchmarks/README.md."""
+    lines = []
+    for result in results:
+        row, median = ROWS[result["row"]], result["rows_per_second"]
+
+        def per(peer, row=row, median=median):
+            if peer not in median:
+                return ""
+            rate = median[peer]
+            return f"{rate / 1e6:.2f}" if row.scoring else f"{1e6 * row.batch / rate:,.1f}"
+
+        torch = max(rate for peer, rate in median.items() if peer.startswith("torch"))
+        peers = ("xhat", "floor", "jax scan", "keras on jax", "torch", "scikit-learn", "pyod")
+        lines.append(
+            {"work": row.name.replace(" with linear path", " + path")}
+            | {peer: per(peer) for peer in peers}
+            | {
+                "x best peer": f"{result['ratio_to_best_peer']:.1f}",
+                "x torch's best": f"{median['xhat'] / torch:.1f}",
+                "x pyod": f"{result['ratio_to_pyod']:.0f}" if "ratio_to_pyod" in result else "",
+                "time / floor": f"{result['time_over_floor']:.2f}",
+            }
+        )
+    print(table(lines))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default=",".join(ROWS))
@@ -118,10 +145,16 @@ def main():
     parser.add_argument(
         "-o", "--out", type=Path, default=RESULTS / ("step-cpu.json" if CPU else "step.json")
     )
+    parser.add_argument(
+        "--table", action="store_true", help="only print what -o holds, as Markdown"
+    )
     asked = parser.parse_args()
     results = []
     if asked.out.exists():  # rows not asked for keep their last figures
         results = json.loads(asked.out.read_text())["rows"]
+    if asked.table:
+        overview(results)
+        return
     for key in asked.rows.split(","):
         rates = measure_row(key, asked.peers.split(","), asked.rounds)
         found = summarise(key, rates) | provenance()

@@ -1,6 +1,6 @@
 """Figures of real tables: planted errors named by ``explain``, cells filled by ``impute``.
 
-Run ``python -m benchmarks.tables planted --data DIR`` or ``imputation``.
+Run ``python -m benchmarks.tables planted --data DIR``, ``imputation`` or ``clip``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import figures
 from xhat import Autoencoder
+from xhat.data import scaling
 
 
 def load(folder: Path, name: str) -> pd.DataFrame:
@@ -88,18 +89,36 @@ def planted(folder: Path, rows: int = 500) -> list[dict[str, object]]:
             ]
             z = _rarity(frame, bad, used)
             pca = _pca_residual(frame, bad, used, real, ae.n_components_)
-            table.append(
-                {
-                    "table": name,
-                    "planted": kind,
-                    "rows": len(bad),
-                    "xhat": float((top == column).mean()),
-                    "chance": 1 / len(used),
-                    "|z|, rarity": float((z == column).mean()),
-                    "PCA residual": float((pca == column).mean()),
-                }
-            )
-            print(table[-1], flush=True)
+            number = np.isin(column, real)
+            groups = {"all": number | True, "numbers": number, "levels": ~number}
+            for group, which in groups.items():
+                if which.any() and (group == "all" or kind == "swapped"):
+                    hits = {
+                        title: float((found == column)[which].mean())
+                        for title, found in (("xhat", top), ("|z|, rarity", z), ("PCA", pca))
+                    }
+                    line = {"table": name, "planted": kind, "columns": group}
+                    line |= {"rows": int(which.sum()), "chance": 1 / len(used), **hits}
+                    table.append(line)
+                    print(line, flush=True)
+    return table
+
+
+def clip(folder: Path, rows: int = 1000) -> list[dict[str, object]]:
+    """Plant 8 standard deviations in California housing, for several CLIP of data/scaling.py."""
+    frame = pd.read_csv(folder / "california-housing" / "housing.csv")
+    X = frame.drop(columns=["ocean_proximity", "total_bedrooms"]).to_numpy()
+    rng = np.random.default_rng(0)
+    which, column = rng.integers(0, len(X), rows), rng.integers(0, X.shape[1], rows)
+    moved = X[which].copy()
+    moved[np.arange(rows), column] += 8 * X.std(axis=0)[column] * rng.choice([-1, 1], rows)
+    table = []
+    for deviations in (2.0, 3.0, 4.0, 6.0, 1e9):
+        scaling.CLIP = deviations
+        ae = Autoencoder(random_state=0).fit(X)
+        named = float((ae.explain(moved).argmax(axis=1) == column).mean())
+        table.append({"CLIP": deviations, "rows": rows, "named by explain": named})
+        print(table[-1], flush=True)
     return table
 
 
@@ -140,20 +159,29 @@ def _pca_residual(frame, bad, used, real, k) -> np.ndarray:
     return scores.index.to_numpy()[scores.to_numpy().argmax(axis=0)]
 
 
-def imputation(folder: Path, seeds: int = 5) -> list[dict[str, object]]:
-    """Hide 20 % of the cells at random; RMSE of min-max scaled numbers, accuracy of levels."""
+METHODS = ("mean/mode", "xhat", "KNN", "iterative")
+
+
+def imputation(
+    folder: Path, names: list[str], methods: list[str], seeds: int
+) -> list[dict[str, object]]:
+    """Hide 20 % of the cells at random; RMSE of min-max scaled numbers, accuracy of levels.
+
+    Of adult the first 10,000 rows are used: KNN compares every row with every other.
+    """
     table = []
-    for name in ("spam", "penguins", "ames", "adult"):
+    for name in names:
         frame = load(folder, name)
         if name == "adult":
             frame = frame.iloc[:10_000]
-        for method in ("mean/mode", "xhat", "KNN", "iterative"):
+        for method in methods:
             found = [_impute_once(frame, method, seed) for seed in range(seeds)]
             rmse, accuracy, seconds = np.array(found, float).T
             table.append(
                 {
                     "table": name,
                     "method": method,
+                    "seeds": seeds,
                     "RMSE": float(np.nanmean(rmse)),
                     "accuracy": float(np.nanmean(accuracy)) if np.isfinite(accuracy).any() else "",
                     "s": float(np.mean(seconds)),
@@ -193,7 +221,11 @@ def _impute_once(frame: pd.DataFrame, method: str, seed: int) -> tuple[float, fl
 
 
 def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
-    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax at the end)."""
+    """Fill by scikit-learn on standardised numbers beside one-hot levels (argmax at the end).
+
+    The iterative imputer gets one level fewer of each column, as usual before a regression: with
+    all of them it fills the mean, because the others of the same cell tell each one exactly.
+    """
     levels = [c for c in holes if c not in numeric]
     filled = holes.copy()
     if method == "mean/mode":
@@ -202,13 +234,14 @@ def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
                 holes[c].mean() if c in numeric else holes[c].mode().iloc[0]
             )
         return filled
+    first = int(method == "iterative")
     scaler = StandardScaler().fit(holes[numeric])
     parts, owners = [scaler.transform(holes[numeric])], []
     for c in levels:
         dummies = pd.get_dummies(holes[c]).astype(float)
         dummies[holes[c].isna()] = np.nan
         owners.append((c, dummies.columns))
-        parts.append(dummies.to_numpy())
+        parts.append(dummies.to_numpy()[:, first:])
     imputer = (
         KNNImputer(n_neighbors=5)
         if method == "KNN"
@@ -218,21 +251,31 @@ def _peer(holes: pd.DataFrame, numeric: list[str], method: str) -> pd.DataFrame:
     filled[numeric] = scaler.inverse_transform(Z[:, : len(numeric)])
     start = len(numeric)
     for c, names in owners:
-        best = np.array(names)[Z[:, start : start + len(names)].argmax(axis=1)]
+        shares = Z[:, start : start + len(names) - first]
+        if first:
+            shares = np.column_stack([1 - shares.sum(axis=1), shares])
+        best = np.array(names)[shares.argmax(axis=1)]
         filled[c] = holes[c].where(holes[c].notna(), pd.Series(best, index=holes.index))
-        start += len(names)
+        start += len(names) - first
     return filled
 
 
 def main() -> None:
     """Run one table and write it to benchmarks/results."""
-    tables = {"planted": planted, "imputation": imputation}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", choices=tables)
+    parser.add_argument("table", choices=("planted", "imputation", "clip"))
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
+    parser.add_argument("--only", nargs="*", default=["penguins", "spam", "adult", "ames"])
+    parser.add_argument("--seeds", type=int, default=5, help="of imputation")
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    figures.write(f"tables-{options.table}", tables[options.table](options.data))
+    if options.table != "imputation":
+        table = {"planted": planted, "clip": clip}[options.table](options.data)
+        figures.write(f"tables-{options.table}", table)
+        return
+    found = imputation(options.data, options.only, options.methods, options.seeds)
+    figures.write(f"tables-imputation-{'-'.join(options.only)}", found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -375,17 +374,3 @@ def test_warnings_are_one_line(folder):
     assert line.startswith("warning: n_components=9 >= 6 columns")
     quiet = subprocess.run([*command, "--quiet"], cwd=folder, capture_output=True, check=True)
     assert quiet.stderr == b""
-
-
-def test_interrupt(folder):
-    rows = np.random.default_rng(0).normal(size=(30_000, 40))
-    np.save(folder / "big.npy", rows)
-    command = [*XHAT, "fit", "big.npy", "-o", "never.xhat", "--epochs", "5000"]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.splitlines()[-1].startswith("interrupted; nothing was saved")
-    assert "Traceback" not in err
-    assert not (folder / "never.xhat").exists()

@@ -26,6 +26,7 @@ from xhat import (
     OneCycle,
     Real,
     SaltAndPepper,
+    load,
 )
 
 DIGITS = load_digits().data
@@ -166,6 +167,23 @@ def test_a_linear_model_spans_what_pca_spans_on_digits():
     error = ((pca.inverse_transform(pca.transform(DIGITS)) - DIGITS) ** 2).sum(axis=1).mean()
     assert comparison.pca == pytest.approx(error, rel=1e-9)
     assert comparison.xhat == pytest.approx(error, rel=1e-3)
+    squares = (pca.inverse_transform(pca.transform(DIGITS)) - DIGITS) ** 2
+    mean, of_pca, of_xhat = np.array(comparison.by_column).T
+    np.testing.assert_allclose(mean, DIGITS.var(axis=0), atol=1e-9)
+    np.testing.assert_allclose(of_pca, squares.mean(axis=0), rtol=1e-6, atol=1e-9)
+    squares = (ae.reconstruct(DIGITS) - DIGITS) ** 2
+    np.testing.assert_allclose(of_xhat, squares.mean(axis=0), rtol=1e-6, atol=1e-9)
+
+
+def test_a_stored_verdict_keeps_the_losses_of_every_column(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 3)) @ rng.normal(size=(3, 6))
+    ae = Autoencoder(2, max_iter=3, random_state=0).fit(X)  # cross-fitted: the folds' mean
+    ae.save(tmp_path / "model.xhat")
+    for verdict in (ae.verdict_, load(tmp_path / "model.xhat").verdict_):
+        sums = np.sum(verdict.by_column, axis=0)
+        np.testing.assert_allclose(sums, [verdict.mean, verdict.pca, verdict.xhat], rtol=1e-12)
+        assert len(verdict.by_column) == 6
 
 
 def test_verdict_is_taken_on_rows_used_for_nothing_else_and_says_who_wins():

@@ -113,6 +113,15 @@ def test_faulty_files(csv, text):
         read_table(csv(text))
 
 
+def test_blanks_around_a_missing_cell_do_not_count(csv):
+    table = read_table(csv("n,t,k\n1, ?,a\n 2, ,?b\n ?, u,c\n"), missing=["?"])
+    assert table.data.to_pydict() == {
+        "n": [1, 2, None],
+        "t": [None, None, " u"],
+        "k": ["a", "?b", "c"],
+    }
+
+
 def test_missing_spelling(csv):
     table = read_table(csv("b\n1\n?\n3\n"), missing=["?"])
     assert table.data.column("b").to_pylist() == [1, None, 3]

@@ -25,6 +25,7 @@ from xhat import Autoencoder
 from xhat.engines.reference import ReferenceEngine
 from xhat.errors import DataError, ParameterError, XhatError
 from xhat.maths.corruption import Columns, Masking
+from xhat.maths.penalties import KLSparsity
 
 
 def table(n=400, seed=0):
@@ -154,10 +155,27 @@ def test_11_the_constructor_stores_and_nothing_else():
     assert not any(isinstance(p.default, (list, dict, set)) for p in defaults)
 
 
-def test_12_held_out_rows_are_trained_for_what_they_are_tested_on():
-    ae = fitted(corruption=Masking(0.3), max_iter=30)
-    held_out = ae.history_["held_out_loss"]
-    assert ae.best_iter_ == int(np.argmin(held_out))  # the split is used: the best epoch is kept
+def test_12_codes_are_as_sparse_as_the_penalty_asks():
+    X = table(600).drop(columns="town").to_numpy(float)
+    shape = {"hidden": (), "linear_path": False, "activation": "sigmoid"}
+    # Held-out rows would choose by the loss alone.
+    shape |= {"optimizer": "lbfgs", "max_iter": 200, "validation_fraction": 0}
+    plain = fitted(X, n_components=2, **shape).transform(X)
+    sparse = fitted(X, n_components=2, penalty=KLSparsity(0.05, 10.0), **shape).transform(X)
+    # The codes users get are the ones that the penalty is about.
+    assert np.abs(sparse.mean(axis=0) - 0.05).max() < 0.03
+    assert plain.mean(axis=0).min() > 0.1
+    with pytest.raises(ParameterError, match="KLSparsity needs a code in"):
+        fitted(X, penalty=KLSparsity(), hidden=(4,))
+
+
+def test_12_held_out_rows_are_used_and_their_loss_is_the_clean_one():
+    held_out = table(150, seed=1)  # too few to set some apart for the verdict
+    ae = Autoencoder(1, hidden=(8,), linear_path=False, random_state=0, max_iter=8, stopping=3)
+    ae.set_params(corruption=Masking(0.3)).fit(table(1500), X_val=held_out)
+    losses = ae.history_["held_out_loss"]
+    assert 0 < ae.best_iter_ == int(np.argmin(losses))
+    np.testing.assert_allclose(min(losses), -ae.score(held_out), rtol=1e-4)
 
 
 def test_14_masking_hides_the_share_it_says():

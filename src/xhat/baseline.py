@@ -9,6 +9,7 @@ PCA gives the codes and the decoder is the head's own, fitted on them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,22 +19,30 @@ import scipy.optimize
 import scipy.sparse.linalg
 from threadpoolctl import threadpool_limits
 
-from xhat.data.batches import Affine, Rows, tile_rows, tiles
+from xhat.data.batches import Affine, Rows, rows_per_tile, tile_rows, tiles
 from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
 from xhat.maths.params import Network, Views
-from xhat.maths.types import Integers, Vector
+from xhat.maths.types import Integers, Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
+#: Which rows, their cells, and which of these are observed (None: all).
+Target = tuple[slice, Matrix, Matrix | None]
 
 #: Above this many columns the leading eigenvectors come from Lanczos instead of a full solver,
 #: which would cost 4/3 d**3 (30 s at d = 4,096 on one core).
 DENSE_SOLVER = 1500
+#: Entries of the eigenvectors that are nothing but rounding.
+NOISE = 1e-12
 #: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
 DECODER_ROWS = 10_000
-#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64 and as much again for
-#: each of a few temporaries. Columns do not know each other, so that groups give the same.
+#: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64. Columns do not know
+#: each other, so that groups give the same.
 DECODER_CELLS = 2**21
+#: Cells whose losses are computed at a time: 256 kB, so that the temporaries stay in cache.
+FUSED_CELLS = 2**15
+#: Rows, about, from which the mean losses of a larger table are taken: they are only weights.
+LOSS_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def fit_pca(rows: Rows, k: int) -> PCA:
             mean, gram = _moments(rows)
             variances, vectors = _leading(gram, k)
             total = float(np.trace(gram))
-    components = vectors.T
+    components = np.where(np.abs(vectors.T) < NOISE, 0.0, vectors.T)  # of constant columns
     # An eigenvector's sign is arbitrary; the largest entry is made positive, as in scikit-learn.
     largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
     components = components * np.where(largest < 0, -1.0, 1.0)[:, None]
@@ -152,8 +161,7 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
         mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
     curved = [block for block in blocks if block.head != SquaredError("linear")]
     if curved:
-        together = [curved] if rows.resident is not None else _groups(curved, rows.n)
-        for group in together:
+        for group in _groups(curved, rows.n):
             columns = np.concatenate([np.arange(d)[block.columns] for block in group])
             start = mean_views["c"][columns]
             views["W_star"][columns], views["c"][columns] = _fit_decoder(
@@ -163,10 +171,13 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
 
 
 def mean_losses(rows: Rows, blocks: tuple[Block, ...], mean: Floats) -> Floats:
-    """Return the (weighted) mean loss of every encoded column, shape (1, d), at the mean."""
+    """Return the (weighted) mean loss of every encoded column, shape (1, d), at the mean.
+
+    Of more than LOSS_ROWS rows, tiles evenly spread over them are taken.
+    """
     preactivation = np.concatenate([_mean_preactivation(mean[b.columns], b) for b in blocks])
     total, seen = np.zeros((1, len(mean))), 0.0
-    for tile in tiles(rows):
+    for tile in tiles(rows, every=-(-rows.n // LOSS_ROWS)):
         A_hat = np.broadcast_to(preactivation, tile.X.shape)
         cells = heads.cell_loss(blocks, A_hat, tile.X) - heads.cell_floor(blocks, tile.X)
         w = np.ones(len(cells)) if tile.weight is None else tile.weight
@@ -213,21 +224,22 @@ def _fit_decoder(
     w = np.ones(len(chosen))
     if rows.weight is not None:
         w = rows.weight[chosen].astype(np.float64)
-    codes, target, mask = _codes_and_cells(rows, chosen, pca, columns)
-    scale = (w / w.sum())[:, None]
-    if mask is not None:
-        scale = scale * mask
+    w /= w.sum()
     deviation = np.sqrt(np.maximum(pca.variances, 1e-12 * max(pca.total, 1e-300)))
-    Z = np.hstack([codes / deviation, np.ones((len(codes), 1))])
+    Z = _codes(rows, chosen, pca, deviation)
     ridge = np.append(np.full(Z.shape[1] - 1, 1.0 / len(Z)), 0.0)
-    shape = (target.shape[1], Z.shape[1])
+    shape = (len(columns), Z.shape[1])
+    parts = _targets(rows, chosen, columns)
 
     def fun(flat: Vector) -> tuple[float, Vector]:
         V = flat.reshape(shape)
-        A_hat = Z @ V.T
-        J = float((heads.cell_loss(blocks, A_hat, target) * scale).sum())
-        dV = (heads.cell_grad(blocks, A_hat, target) * scale).T @ Z + V * ridge
-        return J + 0.5 * float((V * V @ ridge).sum()), dV.ravel()
+        J, dV = 0.5 * float((V * V @ ridge).sum()), V * ridge
+        for part, target, mask in parts():
+            scale = w[part, None] if mask is None else w[part, None] * mask
+            A_hat = Z[part] @ V.T
+            J += float((heads.cell_loss(blocks, A_hat, target) * scale).sum())
+            dV += (heads.cell_grad(blocks, A_hat, target) * scale).T @ Z[part]
+        return J, dV.ravel()
 
     start = np.zeros(shape)
     start[:, -1] = mean
@@ -240,22 +252,38 @@ def _fit_decoder(
     return W_star, V[:, -1]
 
 
-def _codes_and_cells(
-    rows: Rows, chosen: Integers, pca: PCA, columns: Integers
-) -> tuple[Floats, Floats, Floats | None]:
-    """Return the PCA codes of some rows, some of their columns, and the mask; tile by tile."""
-    codes, cells, masks = [], [], []
+def _codes(rows: Rows, chosen: Integers, pca: PCA, deviation: Floats) -> Floats:
+    """Return the whitened PCA codes of some rows, beside a column of ones; tile by tile."""
+    Z = np.ones((len(chosen), len(deviation) + 1))
+    size = rows_per_tile(rows)
+    for start in range(0, len(chosen), size):
+        X = rows.take(chosen[start : start + size]).X.astype(np.float64)
+        Z[start : start + size, :-1] = (X - pca.mean) @ pca.components.T / deviation
+    return Z
+
+
+def _targets(rows: Rows, chosen: Integers, columns: Integers) -> Callable[[], Iterator[Target]]:
+    """Return a walk over some columns of some rows: in tiles, held densely or (sparse) not."""
+    affine = rows.affine
+    if affine is not None:
+        part = affine.select(chosen, columns)
+        size = tile_rows(len(columns), affine)
+        places = [slice(start, start + size) for start in range(0, len(chosen), size)]
+        return lambda: ((place, part[place].dense(), None) for place in places)
+    cells, masks = [], []
     size = tile_rows(rows.width)
     for start in range(0, len(chosen), size):
         batch = rows.take(chosen[start : start + size])
-        X = batch.X.astype(np.float64)
-        codes.append((X - pca.mean) @ pca.components.T)
-        cells.append(X[:, columns])
+        cells.append(batch.X[:, columns].astype(np.float64))
         masks.append(None if batch.mask is None else batch.mask[:, columns])
-    if all(mask is None for mask in masks):
-        return np.vstack(codes), np.vstack(cells), None
-    filled = [np.ones(c.shape) if m is None else m for m, c in zip(masks, cells, strict=True)]
-    return np.vstack(codes), np.vstack(cells), np.vstack(filled)
+    mask = None
+    if any(part is not None for part in masks):
+        filled = [np.ones(c.shape) if m is None else m for m, c in zip(masks, cells, strict=True)]
+        mask = np.vstack(filled)
+    stacked = np.vstack(cells)
+    size = max(1, FUSED_CELLS // len(columns))
+    places = [slice(start, start + size) for start in range(0, len(chosen), size)]
+    return lambda: ((p, stacked[p], None if mask is None else mask[p]) for p in places)
 
 
 def _mean_preactivation(mean: Floats, block: Block) -> Floats:

@@ -37,12 +37,21 @@ PARQUET = (".parquet", ".pq")
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for: shard (number, of how many), format of the parts, digits, threshold."""
+    """What is asked for: shard (number, of how many), format of the parts, digits, threshold.
+
+    ``keep``: rows that cannot be scored are kept, with a reason.
+    """
 
     shard: tuple[int, int]
     suffix: str
     digits: int | None
     rate: float | None
+    keep: bool = False
+
+    def options(self, id_column: str | None) -> str:
+        """Return what else than model and rows the bytes of a part depend on."""
+        kept = ("bad rows kept",) if self.keep else ()
+        return repr((self.suffix, self.digits, self.rate, id_column, *kept))
 
 
 @dataclass(frozen=True)
@@ -88,11 +97,12 @@ class Batch:
         self.ae = load(model)
         self.how = {
             "model": _digest(Path(model)),
-            "options": repr((wish.suffix, wish.digits, wish.rate, flags.id_column)),
+            "options": wish.options(flags.id_column),
         }
         i, n = wish.shard
         self.manifest = self.out / ("manifest.jsonl" if n == 1 else f"manifest-{i}-of-{n}.jsonl")
         self.entries: dict[str, dict[str, Any]] = {}
+        self.left: dict[str, list[Path]] = {}
 
     def run(self) -> None:
         """Score what is not scored yet."""
@@ -101,18 +111,19 @@ class Batch:
         self.entries = self._finished(self.manifest)
         others = [p for p in sorted(self.out.glob("manifest*.jsonl")) if p != self.manifest]
         elsewhere = {name for path in others for name in self._finished(path)}
+        for path in sorted(self.out.glob(f".*{files.SUFFIX}")):
+            final = path.name[1 : -len(files.SUFFIX)].rsplit(".", 1)[0]
+            self.left.setdefault(final, []).append(path)
+        self._sweep(self.manifest.name)
         self._write_manifest()
         found = len(self.entries)
-        remains = {p.name[1:-len(files.SUFFIX)].rsplit(".", 1)[0]: p
-                   for p in self.out.glob(f".*{files.SUFFIX}")}  # fmt: skip
         listed = set()
         for unit, table in self._units():
             name = unit.part(self.wish.suffix)
             listed.add(name)
             if name in self.entries or name in elsewhere:
                 continue
-            if name[:100] in remains:
-                files.remove(remains[name[:100]])
+            self._sweep(name)
             self._score(unit, unit_table(unit, table), name)
         for name in sorted(self.entries.keys() - listed):  # of files that are gone
             files.remove(self.out / name)
@@ -121,16 +132,20 @@ class Batch:
         done = len(self.entries) - found
         self.flags.words.say(f"{done} parts written, {found} were there: {self.out}")
 
+    def _sweep(self, name: str) -> None:
+        """Remove what killed runs left of a file; other shards may be writing theirs."""
+        for path in self.left.pop(name[:100], []):
+            files.remove(path)
+
     def _score(self, unit: Unit, table: Table, name: str) -> None:
         """Write one part and its line in the manifest."""
-        label = f"{unit.path} (rows from {unit.start} on)" if unit.start else str(unit.path)
         flags = self.flags if unit.number == 0 else replace(self.flags, words=Words(quiet=True))
         target = self.out / name
         job = Job(
-            self.model, label, flags, output=str(target), digits=self.wish.digits,
-            ae=self.ae, table=table,
+            self.model, str(unit.path), flags, output=str(target), digits=self.wish.digits,
+            ae=self.ae, table=table, first=unit.start,
         )  # fmt: skip
-        job.write_scores(self.wish.rate)
+        job.write_scores(self.wish.rate, keep=self.wish.keep)
         state = unit.path.stat()
         entry = {
             "part": name,
@@ -214,13 +229,7 @@ class Batch:
 
 
 def score_folder(
-    model: str,
-    folder: str,
-    given: dict[str, Any],
-    shard: str | None,
-    suffix: str,
-    rate: float | None,
-    labels: str | None,
+    model: str, folder: str, given: dict[str, Any], wish: Wish, labels: str | None
 ) -> None:
     """Check what the command line was given, and score the folder."""
     output = given["output"]
@@ -228,8 +237,7 @@ def score_folder(
         raise ParameterError(f"{folder} is a folder: -o needs the name of another one")
     if labels is not None:
         raise ParameterError("--labels needs all rows at once: give one file")
-    output_format(f"part{suffix}")
-    wish = Wish(parse_shard(shard), suffix, given["digits"], rate)
+    output_format(f"part{wish.suffix}")
     Batch(model, folder, output, given["flags"], wish).run()
 
 

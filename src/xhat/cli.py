@@ -206,6 +206,13 @@ def explain(model: str, data: str, **given: Any) -> None:
 @click.option("--labels", metavar="COL", help="Column of 0/1 truth: print precision and recall.")
 @click.option("--shard", metavar="I/N", help="Of a folder: part I of N, for N processes.")
 @click.option("--format", "suffix", default="csv", metavar="EXT", help="Of a folder's parts.")
+@click.option(
+    "--bad-rows",
+    type=click.Choice(["refuse", "keep"]),
+    default="refuse",
+    show_default=True,
+    help="Keep: rows with a bad cell get no score but a reason.",
+)
 def score(
     model: str,
     data: str,
@@ -213,6 +220,7 @@ def score(
     labels: str | None,
     shard: str | None,
     suffix: str,
+    bad_rows: str,
     **given: Any,
 ) -> None:
     """Write how strange every row is, in nats (higher = stranger), and whether it is an outlier.
@@ -220,21 +228,29 @@ def score(
     An outlier scores above all but a share (5 % unless the model was fitted with another
     contamination) of the training rows, or, with --false-alarm-rate, of rows not trained on.
 
+    A cell that cannot be (a text in a column of numbers, infinity, 2 in a column of 0 and 1) is
+    refused with its row and column. With --bad-rows keep its row gets an empty score and the column
+    "reason" says why; all other rows are scored as if it was not there.
+
     If DATA is a folder, every file in it is scored into the folder OUTPUT, in parts that appear
     whole; the same command again writes only what is missing.
     """
     from xhat.cli_job import Job  # noqa: PLC0415
 
     if Path(data).is_dir():
-        from xhat.batch import score_folder  # noqa: PLC0415
+        from xhat.batch import Wish, parse_shard, score_folder  # noqa: PLC0415
 
-        score_folder(model, data, given, shard, f".{suffix.lstrip('.')}", false_alarm_rate, labels)
+        wish = Wish(
+            parse_shard(shard), f".{suffix.lstrip('.')}", given["digits"], false_alarm_rate,
+            keep=bad_rows == "keep",
+        )  # fmt: skip
+        score_folder(model, data, given, wish, labels)
         return
     if shard is not None:
         raise click.UsageError("--shard is for a folder of files.")
 
     job = Job(model, data, apart=labels, **given)
-    job.write_scores(false_alarm_rate)
+    job.write_scores(false_alarm_rate, keep=bad_rows == "keep")
 
 
 @cli.command()

@@ -5,13 +5,16 @@ Knows: the estimator's public methods, tables. Must not know: click, maths.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from xhat.badrows import filled, missing_texts, reasons, score_apart
 from xhat.cli_tools import Flags, about, check_output, modelled, open_data
-from xhat.errors import CellError, DataError, ParameterError
+from xhat.errors import CellError, DataError, EmptyRowsWarning, ParameterError
 
 if TYPE_CHECKING:
     from xhat.data.table import Table
@@ -31,6 +34,35 @@ class Chunk(NamedTuple):
     first: int
 
 
+class Warned:
+    """Warnings of many chunks: each text once, empty rows added up."""
+
+    def __init__(self) -> None:
+        self.empty: EmptyRowsWarning | None = None
+        self.others: dict[str, Warning] = {}
+
+    @contextlib.contextmanager
+    def of_rows_from(self, first: int) -> Iterator[None]:
+        """Keep the warnings of a chunk that begins with this row."""
+        with warnings.catch_warnings(record=True) as found:
+            yield
+        for entry in found:
+            warning = entry.message
+            if isinstance(warning, EmptyRowsWarning):
+                rows, at = warning.rows, first + warning.first
+                if self.empty is not None:
+                    rows, at = rows + self.empty.rows, self.empty.first
+                self.empty = EmptyRowsWarning(rows, at)
+            elif isinstance(warning, Warning):
+                self.others.setdefault(str(warning), warning)
+
+    def again(self) -> None:
+        """Say them."""
+        for warning in (*self.others.values(), self.empty):
+            if warning is not None:
+                warnings.warn(warning, stacklevel=2)
+
+
 class Job:
     """A model and the rows it is applied to, matched column by column, chunk by chunk."""
 
@@ -46,12 +78,14 @@ class Job:
         apart: str | None = None,
         ae: Autoencoder | None = None,
         table: Table | None = None,
+        first: int = 0,
     ) -> None:
         from xhat import load  # noqa: PLC0415
         from xhat.data.stream import of_table  # noqa: PLC0415
         from xhat.data.writers import output_format  # noqa: PLC0415
 
         self.output, self.digits, self.words, self.data = output, digits, flags.words, data
+        self.first = first
         self.flags, self.apart, self.id_column = flags, apart, flags.id_column or ""
         self.suffix = ".jsonl" if as_json and output == "-" else output_format(output)
         if self.suffix == ".npy" and flags.id_column:
@@ -63,6 +97,12 @@ class Job:
             self.columns = self._columns(modelled(self.stream, flags, apart).names)
         named = getattr(self.ae, "feature_names_in_", None)
         self.names = [str(name) for name in named] if named is not None else self.columns
+        kinds = self.ae.heads_
+        self.numeric = {
+            column
+            for column, name in zip(self.columns, self.names, strict=True)
+            if name in kinds and type(kinds[name]).__name__ != "Categorical"
+        }
 
     def _columns(self, there: list[str]) -> list[str]:
         """Return the columns to hand to the model, in the model's order."""
@@ -95,11 +135,14 @@ class Job:
 
     def chunks(self) -> Iterator[Chunk]:
         """Walk over the rows in their order."""
-        first = 0
+        first = self.first
         for table in self.stream.chunks():
             ids = table.column(self.flags.id_column) if self.flags.id_column else None
             labels = table.values(self.apart) if self.apart else None
-            yield Chunk(table.select(self.columns).data, ids, labels, first)
+            rows = table.select(self.columns).data
+            yield Chunk(
+                missing_texts(rows, self.numeric) if table.named else rows, ids, labels, first
+            )
             first += table.n_rows
 
     @property
@@ -115,17 +158,26 @@ class Job:
             return function(matrix)
 
     def _each(self, function: Callable[[Chunk], Columns]) -> Iterator[Columns]:
-        """Yield what ``function`` makes of each chunk; errors name the user's row and line."""
+        """Yield what ``function`` makes of each chunk; errors name the user's row and line.
+
+        Warnings are said once for all chunks, at the end.
+        """
         with about(self.data):
-            chunk = None
+            chunk, said = None, Warned()
             for chunk in self.chunks():
                 try:
-                    yield function(chunk)
+                    with said.of_rows_from(chunk.first):
+                        columns = function(chunk)
                 except CellError as error:
-                    row = chunk.first + error.row
-                    raise error.at(chunk.first, self.stream.place(row)) from None
+                    raise self._placed(error, chunk) from None
+                yield columns
             if chunk is None:
                 raise DataError("the table has no rows")
+            said.again()
+
+    def _placed(self, error: CellError, chunk: Chunk) -> CellError:
+        """Return an error about a chunk with the user's row and line."""
+        return error.at(chunk.first, self.stream.place(chunk.first + error.row))
 
     def write_matrix(
         self,
@@ -152,30 +204,44 @@ class Job:
 
         self._write(self._each(make), names)
 
-    def write_scores(self, rate: float | None) -> None:
-        """Write scores and outliers; with labels, say how good they are."""
+    def write_scores(self, rate: float | None, *, keep: bool = False) -> None:
+        """Write scores and outliers; with labels, say how good they are.
+
+        ``keep``: rows that cannot be scored are kept, without a score but with the reason.
+        """
         limit = -self.ae.offset_ if rate is None else self.ae.threshold(rate)
         seen: list[Any] = []
         labels: list[Any] = []
+        bad: list[CellError] = []
 
         def make(chunk: Chunk) -> Columns:
-            scores = self.ae.anomaly_score(chunk.rows)
+            if keep:
+                scores, errors = score_apart(self.ae.anomaly_score, chunk.rows)
+                bad.extend(self._placed(error, chunk) for error in errors.values())
+            else:
+                scores, errors = self.ae.anomaly_score(chunk.rows), {}
             if chunk.labels is not None:
-                seen.append(scores)
-                labels.extend(chunk.labels)
-            return self._finish({"score": scores, "outlier": scores > limit}, ["score"], chunk)
+                seen.extend(score for i, score in enumerate(scores) if i not in errors)
+                labels.extend(label for i, label in enumerate(chunk.labels) if i not in errors)
+            columns: Columns = {"score": scores, "outlier": scores > limit}
+            if keep:
+                columns = {name: filled(values, errors) for name, values in columns.items()}
+                columns["reason"] = reasons(len(scores), errors)
+            return self._finish(columns, ["score"], chunk)
 
         self._write(self._each(make), ["score"])
+        if bad:
+            self.words.say(f"note: {len(bad)} rows could not be scored; the first: {bad[0]}")
         if self.apart:
             with about(self.data):
-                self.words.say(rate_scores(np.concatenate(seen), limit, labels))
+                self.words.say(rate_scores(np.array(seen), limit, labels))
 
     def _finish(self, columns: Columns, numbers: Sequence[str], chunk: Chunk) -> Columns:
         """Round the numbers as asked, and put the id in front."""
         if self.digits is not None:
             pattern = f".{self.digits}g"
             for name in numbers:
-                columns[name] = [float(format(value, pattern)) for value in columns[name].tolist()]
+                columns[name] = _rounded(columns[name], pattern)
         if chunk.ids is None:
             return columns
         if self.id_column in columns:
@@ -190,6 +256,12 @@ class Job:
 
 def _is_array(values: Any) -> bool:
     return isinstance(values, np.ndarray)
+
+
+def _rounded(values: Any, pattern: str) -> Any:
+    """Return float64 numbers with fewer digits; empty ones stay empty."""
+    data = np.array([float(format(value, pattern)) for value in np.asarray(values).tolist()])
+    return np.ma.masked_array(data, values.mask) if np.ma.isMaskedArray(values) else data
 
 
 def _column(result: Any, j: int) -> Any:

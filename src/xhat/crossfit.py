@@ -136,6 +136,7 @@ def cross_fit(
         xhat=xhat_loss,
         n_rows=sum(sizes),
         rows="rows, each held out once (cross-fitted)",
+        by_column=np.tensordot(share, [p.by_column for p in parts], 1).tolist(),
     )
     mean = [float(loss) for loss in share @ np.array(curves)]
     scores = np.sort(np.concatenate(columns))

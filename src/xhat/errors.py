@@ -14,14 +14,16 @@ class DataError(XhatError, ValueError):
 class CellError(DataError):
     """One cell cannot be used; ``at`` moves the row number to where the user can find it."""
 
-    def __init__(self, column: str, row: int, problem: str, line: str | None = None) -> None:
-        self.column, self.row, self.problem = column, row, problem
+    def __init__(
+        self, column: str, row: int, problem: str, advice: str, line: str | None = None
+    ) -> None:
+        self.column, self.row, self.problem, self.advice = column, row, problem, advice
         where = f"row {row}" if line is None else f"row {row} ({line})"
-        super().__init__(f"column {column!r}, {where}: {problem}")
+        super().__init__(f"column {column!r}, {where}: {problem}; {advice}")
 
     def at(self, offset: int, line: str | None = None) -> CellError:
         """Return the error for a table whose row 0 is row ``offset`` of the user's."""
-        return CellError(self.column, self.row + offset, self.problem, line)
+        return CellError(self.column, self.row + offset, self.problem, self.advice, line)
 
 
 class ParameterError(XhatError, ValueError):
@@ -42,6 +44,17 @@ class CheckpointError(XhatError, ValueError):
 
 class MissingExtraError(XhatError, ImportError):
     """An optional package is needed for what was asked."""
+
+
+class EmptyRowsWarning(UserWarning):
+    """Rows without any observed cell; counted, so that chunks of a table can be added up."""
+
+    def __init__(self, rows: int, first: int) -> None:
+        self.rows, self.first = rows, first
+        super().__init__(
+            f"{rows} row{'s have' if rows > 1 else ' has'} no observed cell (the first is row "
+            f"{first}): their score is 0"
+        )
 
 
 class Stopped(BaseException):

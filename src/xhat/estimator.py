@@ -283,9 +283,16 @@ class Autoencoder(
             raise ParameterError("sample_weight needs a table in memory: X is a stream")
         fraction = 0.0 if X_val is not None else request.validation_fraction
         wish = self._wish(stream.names)
-        with gathered(stream, wish, lambda n: held_out_rows(n, fraction), rng) as found:
+        kept = opened(checkpoint)
+
+        def begun() -> np.random.Generator:
+            if kept is not None:
+                kept.begin(rng)  # a resumed fit holds the same rows out
+            return rng
+
+        with gathered(stream, wish, lambda n: held_out_rows(n, fraction), begun) as found:
             if not isinstance(found, Rows):
-                fitted: Self = self.fit(found, X_val=whole(X_val), checkpoint=checkpoint)
+                fitted: Self = self.fit(found, X_val=whole(X_val), checkpoint=kept)
                 return fitted
             self._learn_stored(stream, found.storage)
             source = Source(found.blocks, found.storage, lazy=True)
@@ -296,9 +303,7 @@ class Autoencoder(
                 validation = Source(found.held_out, found.storage, origin=found.numbers)
             epochs = Epochs(self)
             with Progress(self.verbose, epochs) as progress:
-                self._fit = fitting.fit(
-                    request, source, validation, rng, progress, opened(checkpoint)
-                )
+                self._fit = fitting.fit(request, source, validation, rng, progress, kept)
             self._settle()
             self._set_offset(found.blocks[found.blocks.some(OFFSET_ROWS)], None)
         if self._fit.interrupted:

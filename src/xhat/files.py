@@ -138,6 +138,19 @@ def _sync_folder(final: Path) -> None:
             os.close(descriptor)
 
 
+def spill(file: IO[bytes], data: object, folder: Path) -> None:
+    """Write data that wait on disk to an unbuffered file; an error names the folder."""
+    try:
+        with memoryview(data).cast("B") as view:  # type: ignore[arg-type]
+            done = 0
+            while done < len(view):
+                fault("spill")
+                done += file.write(view[done:])
+    except OSError as error:
+        hint = "rows wait here that memory does not hold; --scratch DIR or TMPDIR: elsewhere"
+        raise OSError(error.errno, f"{error.strerror} ({hint})", str(folder)) from None
+
+
 def append(path: Path, line: bytes) -> None:
     """Add a line to a file in one write and flush it to the disk.
 

@@ -17,8 +17,9 @@ from xhat.calibration import store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
 from xhat.data.batches import Rows
-from xhat.data.columns import Schema, fit_schema
+from xhat.data.columns import Schema
 from xhat.data.kinds import resolve_kinds
+from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
@@ -234,8 +235,10 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     )
     source.check(schema, split.train)
     others.check(schema, split.unseen)
-    precise = source.rows(schema, split.train, np.float64)
-    schema = schema.balanced(schema.by_column(mean_losses(precise, schema.blocks, schema.fill))[0])
+    precise = source.walked(schema, split.train, np.float64)
+    if not schema.textbook:
+        losses = mean_losses(precise, schema.blocks, schema.fill)
+        schema = schema.balanced(schema.by_column(losses)[0])
     rows = source.rows(schema, split.train, dtype)
     held_out = others.rows(schema, split.held_out, dtype) if len(split.held_out) else None
     size = Size(rows.n, len(source.names), schema.d, _rank(request, rows, schema.d))
@@ -417,7 +420,7 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     schema = ready.schema.rescaled(
         fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
     )
-    rows = source.rows(schema, index, np.float64)
+    rows = source.walked(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
     residual = np.maximum(model.residual * ratio, 1e-4)

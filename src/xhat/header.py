@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
+from xhat.data.cells import Form
 from xhat.data.kinds import Categorical, Kind
-from xhat.data.storage import Form
 from xhat.errors import ModelFileError
 from xhat.maths.activations import ACTIVATIONS
 from xhat.plain import conforms, construct, rebuild
@@ -47,7 +47,15 @@ def _fields(**checks: Check) -> Check:
 
 
 def _is_verdict(value: object) -> bool:
-    return value is None or construct(Comparison, value).angles != []
+    return value is None or read_verdict(value).angles != []
+
+
+def read_verdict(value: Any) -> Comparison:
+    """Return a stored verdict; the first files had no losses by column."""
+    verdict: Comparison = construct(Comparison, {"by_column": None, **value})
+    if any(len(losses) != 3 for losses in verdict.by_column or []):
+        raise TypeError("a column of the verdict needs three losses: mean, PCA, xhat")
+    return verdict
 
 
 def _is_kind(value: object) -> bool:

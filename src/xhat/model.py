@@ -25,8 +25,7 @@ from xhat.weights import weighted_quantile
 Floats = npt.NDArray[np.float64]
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 500_000
-#: Rounds of filling missing cells by a model that never learnt to (a denoising one needs 1):
-#: on spam, penguins and diamonds 2 to 5 are best, 20 drift away.
+#: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1.
 ROUNDS = 3
 #: Share of the held-out residuals that are smaller than their spread: a normal column's one sigma.
 WITHIN = 0.6827
@@ -81,7 +80,7 @@ class Model:
         """Return the codes (n, k) of raw rows, in their dtype."""
         n: int = X.shape[0]  # type: ignore[attr-defined]
         H: Matrix | None = None
-        for rows, _, tile in self._encoded(X, self._large_tile):
+        for rows, _, tile in self._encoded(X, large=True):
             part = self._code(tile.X)
             if H is None:
                 H = np.empty((n, self.net.k), part.dtype)
@@ -150,7 +149,7 @@ class Model:
         factor = self.schema.nats_per_loss / self._dispersion()
         low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
         wanted = Cells(low, high, excess=True, factor=factor)
-        for rows, raw, tile in self._encoded(X, self._large_tile):
+        for rows, raw, tile in self._encoded(X, large=True):
             if self.code is None:
                 yield rows, self._tile(raw, tile, wanted)
                 continue
@@ -168,7 +167,7 @@ class Model:
 
     def _cells(self, X: object, wanted: Cells) -> Iterator[tuple[slice, Floats]]:
         """Yield every cell's loss, summed over the encoded columns of each table column."""
-        for rows, raw, tile in self._encoded(X, self._large_tile):
+        for rows, raw, tile in self._encoded(X, large=True):
             yield rows, self._tile(raw, tile, wanted)
 
     def _tile(self, raw: Matrix, tile: Batch, wanted: Cells, codes: Matrix | None = None) -> Floats:
@@ -235,34 +234,38 @@ class Model:
     def _output(self, Z: Matrix) -> Floats:
         """Return A_hat of encoded rows, float64."""
         theta = self.parameters(Z.dtype)
-        return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64)
+        return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
 
-    def _encoded(self, X: object, size: int | None = None) -> Iterator[tuple[slice, Matrix, Batch]]:
-        """Yield (which rows, raw rows, encoded rows) per tile."""
+    def _encoded(self, X: object, *, large: bool = False) -> Iterator[tuple[slice, Matrix, Batch]]:
+        """Yield (which rows, raw rows, encoded rows) per tile.
+
+        Tiles may be ``large`` where only rows count and no sums are taken: fewer calls.
+        """
         n = X.shape[0]  # type: ignore[attr-defined]
-        size = size or tile_rows(self.net.d)
+        size = tile_rows(self.net.d, X)
+        if large and size == tile_rows(self.net.d):
+            size = max(size, TILE_CELLS // self.net.d)
         for start in range(0, n, size):
             raw = dense(X[start : start + size])  # type: ignore[index]
             self.schema.check(raw, np.arange(start, start + len(raw)))
             yield slice(start, start + len(raw)), raw, self.schema.encode(raw)
 
-    @property
-    def _large_tile(self) -> int:
-        """Rows per tile where only rows count and no sums are taken: fewer calls."""
-        return max(tile_rows(self.net.d), TILE_CELLS // self.net.d)
-
     def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
         """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
         for _, _, tile in self._encoded(X):
             Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
-            mask = np.ones(Z_hat.shape) if tile.mask is None else tile.mask.astype(np.float64)
             # 1e150: its square is finite; only absurd cells of held-out rows are further off
-            squares = np.minimum(np.abs(Z_hat - tile.X), 1e150) ** 2
             counts = self.schema.counts
+            mean = np.maximum(Z_hat[:, counts], 1e-9)
+            squares = np.subtract(Z_hat, tile.X, out=Z_hat)
+            np.square(np.clip(squares, -1e150, 1e150, out=squares), out=squares)
             if counts.any():  # Pearson's statistic: 1 on average for Poisson counts
-                unit = self.schema.spread[counts]
-                squares[:, counts] *= unit / np.maximum(Z_hat[:, counts], 1e-9)
-            yield squares * mask, mask
+                squares[:, counts] *= self.schema.spread[counts] / mean
+            if tile.mask is None:
+                yield squares, np.ones(Z_hat.shape)
+            else:
+                mask = tile.mask.astype(np.float64)
+                yield squares * mask, mask
 
 
 def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:

@@ -26,12 +26,11 @@ from xhat.engines.base import Engine
 from xhat.errors import ModelFileError
 from xhat.files import atomic
 from xhat.fitting import Fit
-from xhat.header import check_header
+from xhat.header import check_header, read_verdict
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network
 from xhat.model import Model
-from xhat.plain import construct, plain, rebuild
-from xhat.verdict import Comparison
+from xhat.plain import plain, rebuild
 
 if TYPE_CHECKING:
     from xhat.estimator import Autoencoder
@@ -175,7 +174,9 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     parameters = {name: rebuild(value) for name, value in header["parameters"].items()}
     estimator = Autoencoder(**parameters)
     engine, _ = choose("auto", Objective(net), None)
-    verdict = None if header["verdict"] is None else construct(Comparison, header["verdict"])
+    verdict = None if header["verdict"] is None else read_verdict(header["verdict"])
+    if verdict and verdict.by_column and len(verdict.by_column) != len(schema.columns):
+        raise ModelFileError("its verdict has losses of other columns")
     code = _restore_code(tensors, net.k, engine)
     estimator._fit = Fit(  # noqa: SLF001
         Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"], code),

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from xhat.data.kinds import Binary, Real
+from xhat.data.kinds import Binary
 from xhat.estimator import Autoencoder
 from xhat.train.schedules import OneCycle
 
 
 def hinton2006(**parameters: Any) -> Autoencoder:
-    """784-1000-500-250-30, for images with pixels in [0, 1]; squared error.
+    """784-1000-500-250-30, for images with pixels in [0, 1]; logistic output and cross-entropy.
 
-    Hinton and Salakhutdinov (Science 313, 2006, 504) report 3.00 per MNIST test image after
-    layer-by-layer pretraining. Here the linear path takes the place of the pretraining.
+    Hinton and Salakhutdinov (Science 313, 2006, 504) fine-tune by cross-entropy, too, and report a
+    squared error of 3.00 per MNIST test image after layer-by-layer pretraining. Here the linear
+    path takes the place of the pretraining. On 6,000 of the training images, ten epochs with
+    cross-entropy left 3.10, with squared error 4.97.
 
     Examples
     --------
@@ -26,10 +28,10 @@ def hinton2006(**parameters: Any) -> Autoencoder:
     defaults: dict[str, Any] = {
         "n_components": 30,
         "hidden": (1000, 500, 250),
-        "heads": Real(scale=None),
+        "heads": Binary(),
         "activation": ("silu", "identity"),
         "batch_size": 128,
-        "max_iter": 30,
+        "max_iter": 40,
         "learning_rate": OneCycle(1e-3),
         "validation_fraction": 0.02,
     }
@@ -40,7 +42,8 @@ def keras_blog(**parameters: Any) -> Autoencoder:
     """784-32-784 with a logistic output and cross-entropy, for pixels in [0, 1].
 
     "Building autoencoders in Keras" reaches about 0.03 nats per pixel above the floor after 50
-    epochs of a relu code; here the code is relu as well.
+    epochs of a relu code; here the code is relu as well. Rate and epochs were chosen on 6,000 of
+    the training images.
 
     Examples
     --------
@@ -54,8 +57,9 @@ def keras_blog(**parameters: Any) -> Autoencoder:
         "activation": "relu",
         "heads": Binary(),
         "batch_size": 128,
-        "max_iter": 30,
-        "learning_rate": OneCycle(5e-3),
+        "max_iter": 100,
+        "stopping": None,  # at its highest rate the loss stands still: the decay has to come
+        "learning_rate": OneCycle(2e-2),
         "validation_fraction": 0.02,
     }
     return Autoencoder(**{**defaults, **parameters})

@@ -18,6 +18,7 @@ from xhat.data.batches import DenseRows, LazyRows, Rows, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.data.containers import Storage
 from xhat.data.scratch import Blocks
+from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix, Vector
 
 #: Row numbers: all of a table that is too large for a list of them are a range.
@@ -74,32 +75,47 @@ class Source:
         return dense(self.X[index])  # type: ignore[index]
 
     def rows(self, schema: Schema, index: Index, dtype: npt.DTypeLike) -> Rows:
-        """Return encoded rows; weights are scaled to mean 1 over them."""
-        weight = None
-        if self.weight is not None:
-            weight = self.weight[index]
-            weight = (weight / weight.mean()).astype(dtype)
+        """Return rows that are encoded once; weights are scaled to mean 1 over them."""
         if self.lazy:
-            plain = scipy.sparse.issparse(self.X) and schema.d == len(schema.columns)
-            scale = (schema.center, schema.spread) if plain else None
-            encode = functools.partial(schema.encode, dtype=dtype)
-            return LazyRows(self.X, encode, index, schema.d, weight, scale)
-        return DenseRows(replace(schema.encode(self.raw(index), dtype), weight=weight))
+            return self.walked(schema, index, dtype)
+        X, mask = np.empty((len(index), schema.d), dtype), None
+        for part, place in self._places(index):
+            batch = schema.encode(self.raw(part), dtype)
+            X[place] = batch.X
+            if batch.mask is not None:
+                mask = np.ones_like(X) if mask is None else mask
+                mask[place] = batch.mask
+        return DenseRows(Batch(X, self._weight(index, dtype), mask))
+
+    def walked(self, schema: Schema, index: Index, dtype: npt.DTypeLike) -> Rows:
+        """Return rows that are encoded again whenever they are taken, for a walk or two."""
+        plain = scipy.sparse.issparse(self.X) and schema.d == len(schema.columns)
+        scale = (schema.center, schema.spread) if plain else None
+        encode = functools.partial(schema.encode, dtype=dtype)
+        return LazyRows(self.X, encode, index, schema.d, self._weight(index, dtype), scale)
+
+    def _weight(self, index: Index, dtype: npt.DTypeLike) -> Vector | None:
+        if self.weight is None:
+            return None
+        weight = self.weight[index]
+        return np.asarray((weight / weight.mean()).astype(dtype))
 
     def tiles(self, index: Index) -> Iterator[tuple[Matrix, Vector | None]]:
         """Walk raw rows and weights in fixed tiles."""
-        for part in self._parts(index):
+        for part, _ in self._places(index):
             yield self.raw(part), None if self.weight is None else self.weight[part]
 
     def check(self, schema: Schema, index: Index) -> None:
         """Refuse values that a column's head cannot produce."""
-        for part in self._parts(index):
+        for part, _ in self._places(index):
             schema.check(self.raw(part), self._origin(part))
 
-    def _parts(self, index: Index) -> Iterator[Index]:
-        size = tile_rows(len(self.names))
+    def _places(self, index: Index) -> Iterator[tuple[Index, slice]]:
+        """Yield row numbers in fixed tiles, and which of ``index`` they are."""
+        size = tile_rows(len(self.names), self.X)
         for start in range(0, len(index), size):
-            yield index[start : start + size]
+            place = slice(start, start + size)
+            yield index[place], place
 
     def _origin(self, part: Index) -> Integers:
         """Return which rows of the user's table these are."""

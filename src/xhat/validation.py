@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xhat.data.containers import Storage, check_finite, is_frame
 from xhat.data.kinds import check_names, storage_wish
 from xhat.data.stream import Stream
-from xhat.errors import DataError
+from xhat.errors import DataError, EmptyRowsWarning
 from xhat.maths.types import Vector
 
 
@@ -75,7 +76,7 @@ class TableInput:
     def _numeric_array(self, X: Any, *, reset: bool) -> Any:
         """Return X as scikit-learn's checked array of numbers, or None if cells hold text."""
         try:
-            return validate_data(
+            found = validate_data(
                 self,
                 X,
                 reset=reset,
@@ -87,6 +88,11 @@ class TableInput:
         except (TypeError, ValueError) as error:
             if not any(words in str(error) for words in ("could not convert", "float() argument")):
                 raise
+        else:
+            if scipy.sparse.issparse(found) and not found.has_canonical_format:
+                found = found.copy()
+                found.sum_duplicates()
+            return found
         validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
         return None
 
@@ -137,9 +143,4 @@ def warn_if_empty(matrix: Any) -> None:
         return
     empty = np.isnan(matrix).all(axis=1)
     if empty.any():
-        warnings.warn(
-            f"{int(empty.sum())} rows have no observed cell (the first is row "
-            f"{int(empty.argmax())}): their score is 0",
-            UserWarning,
-            stacklevel=3,
-        )
+        warnings.warn(EmptyRowsWarning(int(empty.sum()), int(empty.argmax())), stacklevel=3)

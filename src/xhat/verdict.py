@@ -14,14 +14,12 @@ from xhat.baseline import Baseline, principal_angles
 from xhat.data.batches import Rows, tiles
 from xhat.data.columns import Schema
 from xhat.data.kinds import Binary, Categorical, Count, Real
-from xhat.engines.base import Engine
+from xhat.engines.base import Cells, Engine
 from xhat.maths import heads, objective
-from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.sources import Index, Source
-from xhat.train.loop import mean_loss
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Comparison:
         Whether the model *is* PCA (it won on the held-out rows, or the table is tiny).
     angles : list of float or None
         Principal angles in radians between the decoder's span and PCA's, for linear models.
+    by_column : list of [mean, pca, xhat] or None
+        Each table column's part of the three losses, in the model's order of columns.
     """
 
     mean: float
@@ -56,6 +56,7 @@ class Comparison:
     unit: str
     is_pca: bool = False
     angles: list[float] | None = None
+    by_column: list[list[float]] | None = None
 
     @property
     def ratio(self) -> float:
@@ -67,7 +68,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """Say in one sentence which wins."""
-        where = f"on {self.n_rows} {self.rows} at {self.n_components} units"
+        k = self.n_components
+        where = f"on {self.n_rows} {self.rows} at {k} unit{'s' if k > 1 else ''}"
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
         ratio = f"{self.ratio:.3g} times PCA's"
@@ -94,22 +96,40 @@ def compare(
     model: Model, baseline: Baseline, source: Source, index: Index, rows: str, *, is_pca: bool
 ) -> Comparison:
     """Return the losses of mean, PCA and model on the same rows, in float64."""
-    encoded = source.rows(model.schema, index, np.float64)
+    encoded = source.walked(model.schema, index, np.float64)
 
-    def loss(net: Network, theta: Vector) -> float:
-        return mean_loss(model.engine, Objective(net), theta.astype(np.float64), encoded)
-
+    parameters = (
+        (baseline.net, baseline.theta_mean),
+        (baseline.net, baseline.theta),
+        (model.net, model.theta),
+    )
+    losses = [_column_losses(model, net, theta, encoded) for net, theta in parameters]
+    mean, pca, xhat = (float(loss.sum()) for loss in losses)
     return Comparison(
-        mean=loss(baseline.net, baseline.theta_mean),
-        pca=loss(baseline.net, baseline.theta),
-        xhat=loss(model.net, model.theta),
+        mean=mean,
+        pca=pca,
+        xhat=xhat,
         n_components=model.net.k,
         n_rows=len(index),
         rows=rows,
         unit=_unit(model.schema),
         is_pca=is_pca,
         angles=_angles(model, baseline),
+        by_column=np.column_stack(losses).tolist(),
     )
+
+
+def _column_losses(
+    model: Model, net: Network, theta: Vector, encoded: Rows
+) -> npt.NDArray[np.float64]:
+    """Return the (weighted) mean loss of every table column; their sum is that of the rows."""
+    total, weights = np.zeros(len(model.schema.columns)), 0.0
+    for tile in tiles(encoded):
+        cells = model.engine.cells(net, theta.astype(tile.X.dtype), tile, Cells())
+        w = np.ones(len(cells)) if tile.weight is None else tile.weight
+        total += w @ model.schema.by_column(cells)
+        weights += float(w.sum())
+    return total / weights
 
 
 def row_losses(engine: Engine, net: Network, theta: Vector, rows: Rows) -> npt.NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """CSR input: the results of the dense matrix, without ever making it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -67,3 +69,50 @@ def test_tiles_of_wide_tables_are_low():
     assert tile_rows(10) == 4096
     assert tile_rows(10_000) * 10_000 <= 2**21
     assert tile_rows(10**7) == 16
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("holes", [False, True])
+def test_sparse_rows_are_encoded_to_the_bit(dtype, holes):
+    X = words(300, largest=9)
+    X[:, 0] -= 3  # real: its zeros are not 0 when encoded
+    sparse = scipy.sparse.csr_array(X)
+    if holes:
+        sparse.data[::7] = np.nan
+    ae = Autoencoder(**SETTINGS).fit(X)
+    found, wanted = (
+        ae._fit.model.schema.encode(given, dtype) for given in (sparse, sparse.toarray())
+    )
+    np.testing.assert_array_equal(found.X, wanted.X)
+    assert found.X.dtype == dtype
+    assert (found.mask is None) is (not holes)
+
+
+def test_entries_that_stand_twice_are_added():
+    X = words()
+    sparse = scipy.sparse.coo_array(X).tocsr()
+    twice = scipy.sparse.csr_array(
+        (np.repeat(sparse.data / 2, 2), np.repeat(sparse.indices, 2), 2 * sparse.indptr),
+        shape=X.shape,
+    )
+    assert not twice.has_canonical_format
+    stored = twice.nnz
+    a, b = (Autoencoder(**SETTINGS).fit(given) for given in (sparse, twice))
+    np.testing.assert_array_equal(b.anomaly_score(twice), a.anomaly_score(sparse))
+    assert twice.nnz == stored  # the caller's matrix stays what it was
+
+
+def test_a_fit_takes_less_memory_than_the_dense_matrix():
+    def peak(width):
+        X = words(3000, 30)
+        matrix = scipy.sparse.csr_array(X)
+        matrix.resize((3000, width))
+        ae = Autoencoder(n_components=2, hidden=(), max_iter=1, random_state=0, heads="binary")
+        tracemalloc.start()
+        ae.fit(matrix)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(60)  # what is imported and kept at the first fit does not count
+    assert peak(600) < 3000 * 600 * 8

@@ -33,7 +33,12 @@ def test_header_and_verdict(case):
     ae, X, page = case
     assert (page["header"]["rows"], page["header"]["columns"]) == X.shape
     assert page["header"]["units"] == ae.n_components_
-    assert page["verdict"] == json.loads(json.dumps(ae.compare_pca().to_dict()))
+    said = json.loads(json.dumps(ae.compare_pca().to_dict()))
+    by_column = said.pop("by_column")
+    assert page["verdict"] == said
+    for column in page["columns"]:
+        held_out = [column["held_out"][name] for name in ("mean", "pca", "xhat")]
+        assert held_out == pytest.approx(by_column[column["index"]], rel=1e-8)
 
 
 def test_losses(case):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from xhat import Autoencoder
 from xhat.report.packing import unpack
 
 SECTIONS = ["verdict", "loss", "sweep", "plane", "scores", "columns", "originals", "units", "walk"]
@@ -255,3 +256,23 @@ def test_a_decoder_too_large_for_the_page(visit, cases):
     walk = page.evaluate("window.xhatWalk")
     expected = ae._fit.model.decode(np.array([walk["code"]]))[0]
     np.testing.assert_allclose(walk["values"], expected, rtol=1e-3)
+
+
+def test_weights_in_half_precision(visit):
+    X = np.random.default_rng(0).normal(size=(200, 8)) * 5 + 100
+    ae = Autoencoder(2, hidden=(250, 250), max_iter=1, validation_fraction=0, random_state=0)
+    report = ae.fit(X).report(X, sweep=False)
+    walk = report.dict()["walk"]
+    assert walk["mode"] == "weights"
+    assert 50_000 < walk["size"] < 200_000
+    assert len(report.html()) < 600_000  # two bytes a weight, as base64
+    page = visit(report)
+    page.eval_on_selector(
+        "#unit-0",
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }",
+        walk["low"][0] + 0.8 * (walk["high"][0] - walk["low"][0]),
+    )
+    walk = page.evaluate("window.xhatWalk")
+    expected = ae._fit.model.decode(np.array([walk["code"]]))[0]
+    moved = np.abs(expected - ae._fit.model.decode(np.zeros((1, 2)))[0]).max()
+    np.testing.assert_allclose(walk["values"], expected, atol=0.01 * moved)

@@ -246,9 +246,11 @@ def cut(rng, data):
 
 
 def flip_data(rng, data):
-    """Flip a bit in the pages of the first column."""
-    out = bytearray(data)
-    out[int(rng.integers(120, 300))] ^= 4
+    """Flip a bit of the numbers of a column; one in front of them may change nothing."""
+    j, out = int(rng.integers(len(NAMES))), bytearray(data)
+    chunk = pq.read_metadata(io.BytesIO(data)).row_group(0).column(j)
+    end = chunk.data_page_offset + chunk.total_compressed_size
+    out[end - int(rng.integers(1, 8 * chunk.num_values + 1))] ^= 1 << int(rng.integers(8))
     return bytes(out)
 
 
@@ -397,8 +399,9 @@ def make(form, kind, rng):
             content, row, column = ARROW[kind](rng, X)
             return f"t.{form}", write(content), Fault(kind, row, column)
         data = write(pa.table(columns_of(X)))
-        data = {"cut off": cut(rng, data), "not this format": text(lines_of(X)), "empty file": b"",
-                "bit flip": flip_data(rng, data)}[kind]  # fmt: skip
+        change = {"cut off": lambda: cut(rng, data), "not this format": lambda: text(lines_of(X)),
+                  "empty file": lambda: b"", "bit flip": lambda: flip_data(rng, data)}  # fmt: skip
+        data = change[kind]()
         return f"t.{form}", data, Fault(kind)
     if form == "sparse":
         parts = sparse_parts(X)

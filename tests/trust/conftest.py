@@ -1,8 +1,8 @@
 """Figures of the long runs are collected for docs/testing.md; helpers stand beside this file."""
 
-import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def figures():
-    """Store a figure under a name, if XHAT_FIGURES names a folder for them."""
+    """Store the figures of a test under a name, if XHAT_FIGURES names a folder for them."""
+    began, folder = time.monotonic(), os.environ.get("XHAT_FIGURES")
 
     def store(name, values):
-        folder = os.environ.get("XHAT_FIGURES")
         if folder:
-            path = Path(folder) / f"{name.replace(' ', '-')}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(values, sort_keys=True) + "\n", encoding="utf-8")
+            from benchmarks.testing import write
+
+            write(name, values, time.monotonic() - began, Path(folder).absolute())
 
     return store

@@ -67,7 +67,8 @@ def test_a_second_run_redoes_only_what_is_missing_or_changed(folder, monkeypatch
     assert redone() == {"p0.parquet.00002.csv", "n.npy.00001.csv"}
     lines = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
     (out / "manifest.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
-    (out / ".p1.parquet.00003.csv.abc.xhat-tmp").write_text("left by a crash")
+    for name in (".p1.parquet.00003.csv.a", ".p1.parquet.00003.csv.b", ".manifest.jsonl.c"):
+        (out / f"{name}.xhat-tmp").write_text("left by a crash")
     assert score() == 0
     assert redone() == {"p1.parquet.00003.csv"}
     (folder / "in/c1.csv").unlink()
@@ -138,5 +139,5 @@ def test_kill_9_while_scoring(tmp_path):
 @pytest.mark.nightly
 def test_50_kills_while_scoring(tmp_path, figures):
     found = fits.killer("score", tmp_path, 50, 1)
-    figures("score kills", found)
     assert found == {"killed": 50, "same": 50, "finished parts redone": 0}
+    figures("score kills", found)

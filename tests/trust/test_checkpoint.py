@@ -69,6 +69,40 @@ def test_a_resumed_fit_ends_with_the_same_bytes(tmp_path, name, monkeypatch):
         assert to_bytes(resumed) == whole
 
 
+@pytest.mark.parametrize("seed", [0, None], ids=["seed", "no seed"])
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_a_resumed_stream_ends_with_the_same_bytes(tmp_path, monkeypatch, seed, where):
+    """Rows on disk are written anew; without a seed, the first run's rows are held out."""
+    import pyarrow as pa
+
+    from xhat.data import scratch, spool
+
+    rows = np.random.default_rng(0).normal(size=(3000, 6)) @ np.diag(range(1, 7))
+    monkeypatch.setattr(spool, "IN_MEMORY", {"memory": 2**30, "disk": 2**14}[where])
+    monkeypatch.setattr(scratch, "POOL", 5 * 256 * 8 * 6)
+
+    def fit(checkpoint=None):
+        table = pa.table({f"x{j}": rows[:, j] for j in range(6)})
+        reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(500))
+        given = {"random_state": seed, "max_iter": 3, "stopping": None}
+        return to_bytes(model(**given).fit(reader, checkpoint=checkpoint))
+
+    whole = None
+    for n in (1, 2, 3, 10_000):
+        if seed is None:
+            np.random.seed(7)  # noqa: NPY002  (the first run draws from this)
+        whole = whole or fit()
+        if seed is None:
+            np.random.seed(7)  # noqa: NPY002
+        stopped = False
+        try:
+            fit(Checkpoint(tmp_path / str(n), stop=StopAt(n)))
+        except Stopped:
+            stopped = True
+        assert stopped == (n < 10_000)
+        assert fit(tmp_path / str(n)) == whole
+
+
 def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, monkeypatch):
     first = to_bytes(model().fit(X, checkpoint=tmp_path))
     monkeypatch.setattr("xhat.train.loop._epoch", None)
@@ -152,8 +186,8 @@ def test_kill_9_and_resume_gives_the_same_bytes(tmp_path):
 @pytest.mark.nightly
 def test_200_kills(tmp_path, figures):
     found = fits.killer("fit", tmp_path, 200, 1)
-    figures("kills", found)
     assert found == {"killed": 200, "same": 200}
+    figures("kills", found)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -174,11 +208,30 @@ def test_signals_write_a_checkpoint_and_say_how_to_go_on(tmp_path, number, code)
     assert (code, err.strip()) == (64, "c is not empty: give --resume, or another folder")
 
 
+def check_signals(found, count):
+    assert found["problems"] == []
+    assert (found["stopped"], found["same afterwards"]) == (count, count)
+
+
+def test_signals_at_random_moments(tmp_path):
+    check_signals(fits.killer("signals", tmp_path, 10, 0), 10)
+
+
+@pytest.mark.nightly
+def test_100_signals(tmp_path, figures):
+    found = fits.killer("signals", tmp_path, 100, 1)
+    check_signals(found, 100)
+    figures("signals", {**found, "problems": len(found["problems"])})
+
+
 def test_without_a_checkpoint_nothing_was_saved(tmp_path):
-    fits.make_table(tmp_path)
-    process = fits.start(tmp_path, fits.fit_words(epochs=100_000))
-    code, err, seconds = fits.kill_after(process, 4, signal.SIGINT)
-    assert code == 130
-    assert seconds < 2
-    assert err.count("\n") == 1
-    assert "interrupted" in err
+    fits.make_table(tmp_path, rows=30_000)
+    for wait in (3, 10, 40):  # until the signal reaches the fit, not the start of Python
+        process = fits.start(tmp_path, fits.fit_words(epochs=100_000))
+        code, err, seconds = fits.kill_after(process, wait, signal.SIGINT)
+        assert (code, err.count("\n")) == (130, 1)
+        assert seconds < 2
+        assert not (tmp_path / "m.xhat").exists()
+        if err != "interrupted\n":
+            break
+    assert err.startswith("interrupted; nothing was saved: --checkpoint DIR keeps")

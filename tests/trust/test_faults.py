@@ -16,6 +16,7 @@ import pytest
 
 from xhat import Autoencoder, files
 from xhat.__main__ import run
+from xhat.data import spool
 from xhat.train import checkpoint
 
 COMMANDS = {
@@ -110,6 +111,33 @@ def test_every_operation_fails(folder, monkeypatch, capsys, name, for_ever):
     assert fault.count >= 5
 
 
+def test_standard_input_that_waits_on_a_full_disk(folder, monkeypatch, capsys):
+    """More than a block of it is copied; the error names the folder of the copy, which is gone."""
+    import io
+
+    from xhat.data import blocks
+
+    text = "a,b\n" + "".join(f"{i / 7},{i % 11}\n" for i in range(400))
+    monkeypatch.setattr(blocks, "BLOCK", 1000)
+    (folder / "wait").mkdir()
+    for k in range(1, 100):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        fault = Fault(k, for_ever=True, number=errno.ENOSPC)
+        monkeypatch.setattr(
+            files, "fault", lambda what, f=fault: f(what) if what == "spill" else None
+        )
+        code = run(["fit", "-", "-o", "o.xhat", "--epochs", "1", "--scratch", "wait", "--quiet"])
+        assert not list((folder / "wait").iterdir())
+        if not fault.failed:
+            break
+        err = capsys.readouterr().err
+        assert code == 74
+        assert err.startswith("wait/xhat-")
+        assert "--scratch DIR" in err
+        assert err.count("\n") == 1
+    assert (code, k > 3) == (0, True)
+
+
 def test_save_keeps_the_old_model(tmp_path, monkeypatch):
     X = np.random.default_rng(0).normal(size=(50, 3))
     path = tmp_path / "m.xhat"
@@ -172,6 +200,70 @@ def test_disk_full_at_20_sizes(folder, name):
         assert "more bytes are needed" in err
         assert (folder / target).read_bytes() == whole
     assert not list(folder.rglob("*xhat-tmp"))
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own, in memory; call it to change its size, in pages of 4 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(folder)]
+    done = shutil.which("mount") and subprocess.run(words, capture_output=True, check=False)
+    if not done or done.returncode:
+        pytest.skip("mounting a disk needs root, with the right to mount")
+    yield lambda pages: subprocess.run(
+        ["mount", "-o", f"remount,size={4 * pages}k", str(folder)], check=True
+    )
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def pages(folder):
+    """Return what the files of a folder take."""
+    return sum(-(-len(data) // 4096) for data in everything(folder).values())
+
+
+@pytest.mark.parametrize("name", ["model and checkpoints", "csv", "parquet", "rows on disk"])
+def test_a_real_disk_full_at_20_sizes(disk, tmp_path, monkeypatch, capsys, name):
+    """Nothing half-written, the old file as it was, one line that names the file; then it works."""
+    monkeypatch.chdir(tmp_path)
+    fits.make_table(tmp_path, rows=6000)
+    assert run(["fit", "rows.npy", "-o", "m.xhat", "--epochs", "1", "--quiet"]) == 0
+    fit = ["fit", "rows.npy", "--epochs", "2", "--set", "hidden=(512, 32)", "--quiet", "-o"]
+    words = {
+        "model and checkpoints": [*fit, "disk/o.xhat", "--checkpoint", "disk/c", "--resume"],
+        "csv": ["score", "m.xhat", "rows.npy", "-o", "disk/o.csv", "--quiet"],
+        "parquet": ["reconstruct", "m.xhat", "rows.npy", "-o", "disk/o.parquet", "--quiet"],
+        "rows on disk": [*fit, "r.xhat", "--scratch", "disk"],
+    }[name]
+    monkeypatch.setattr(spool, "IN_MEMORY", 2**14 if name == "rows on disk" else 2**30)
+    old = (
+        tmp_path / "disk/old" if name == "rows on disk" else tmp_path / words[words.index("-o") + 1]
+    )
+    assert run(words) == 0
+    need = 6000 * 8 * 8 // 4096 if name == "rows on disk" else pages(tmp_path / "disk")
+    assert need > 20
+    whole = everything(tmp_path / "disk")
+    for size in np.unique(np.linspace(2, need - 1, 20).astype(int)):
+        for path in (tmp_path / "disk").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        old.write_bytes(b"old")
+        disk(int(size))
+        capsys.readouterr()
+        assert run(words) == 74, size
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert err.startswith("disk/") or "/disk/" in err
+        assert "No space left" in err
+        assert ("--scratch DIR" if name == "rows on disk" else "more bytes are needed") in err
+        assert old.read_bytes() == b"old"
+        left = everything(tmp_path / "disk")
+        assert set(left) <= {*whole, "old"} | {path for path in left if path.startswith("c/")}
+        assert not list((tmp_path / "disk").rglob("*xhat-tmp"))
+        assert not list((tmp_path / "disk").glob("xhat-*"))
+    disk(4 * need + 10)
+    assert run(words) == 0
+    if name != "rows on disk":
+        assert old.read_bytes() == whole[old.name]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")

@@ -94,8 +94,13 @@ def test_mutants(tmp_path, small, rich, part):
 
 @pytest.mark.nightly
 def test_100_000_mutants(tmp_path, small, rich, figures):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     made, loaded = attack(tmp_path / "m.xhat", [small, rich], 100_000, np.random.default_rng(99))
-    figures("mutants", {"made": sum(made.values()), "loaded": sum(loaded.values()), "crashes": 0})
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    made, loaded = sum(made.values()), sum(loaded.values())
+    assert made == 100_000
+    assert grown < 64 + 3 * len(rich) / 2**20  # MB
+    figures("mutants", {"mutants": made, "refused": made - loaded, "grown": grown})
 
 
 def test_every_single_bit_flip_is_refused(tmp_path, small):
@@ -106,8 +111,8 @@ def test_every_single_bit_flip_is_refused(tmp_path, small):
 @pytest.mark.nightly
 def test_all_bit_flips(tmp_path, small, figures):
     refused = flips(tmp_path / "m.xhat", small, range(8 * len(small)))
-    figures("bit flips", {"bits": 8 * len(small), "refused": refused})
     assert refused == 8 * len(small)
+    figures("bit flips", {"bits": 8 * len(small), "refused": refused})
 
 
 def flips(path, data, bits):

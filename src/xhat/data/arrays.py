@@ -6,7 +6,9 @@ from a declared size before the file, or the archive's directory, has confirmed 
 
 from __future__ import annotations
 
+import io
 import math
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,8 +21,18 @@ from xhat.errors import DataError
 
 #: More columns than this are a damaged header, or no table.
 MAX_COLUMNS = 2**24
-#: An archive may unpack to this many bytes, or to RATIO times its size if that is more.
-MAX_UNPACKED, RATIO = 2**30, 100
+#: An archive may unpack to this many bytes, or to RATIO times its size if that is more: tables of
+#: zeros and ones reach 100; zeros alone, which no table is made of, 1000.
+MAX_UNPACKED, RATIO = 2**27, 300
+#: A longer header is refused unread, as by NumPy.
+MAX_HEADER = 10_000
+#: The header of an array of numbers. NumPy reads it with Python's parser: it gets nothing else.
+_TYPE = rb"'[<>|=]?[A-Za-z]\d{0,9}(?:\[\w{1,9}\])?'"
+_SHAPE = rb"\(\s*(?:\d{1,20}L?\s*(?:,\s*\d{1,20}L?\s*)*(?:,\s*)?)?\)"
+_ENTRY = (
+    rb"\s*'(?:descr|fortran_order|shape)'\s*:\s*(?:" + _TYPE + rb"|True|False|" + _SHAPE + rb")\s*"
+)
+_HEADER = re.compile(rb"\{" + _ENTRY + rb"(?:," + _ENTRY + rb"){2}(?:,\s*)?\}\s*")
 _SPARSE = {
     "csr": (scipy.sparse.csr_array, ("data", "indices", "indptr")),
     "csc": (scipy.sparse.csc_array, ("data", "indices", "indptr")),
@@ -55,7 +67,9 @@ def _unpack(archive: zipfile.ZipFile, size: int) -> Any:
     """Return what an archive holds, if it unpacks to no more than is bearable."""
     total = sum(info.file_size for info in archive.infolist())
     if total > max(MAX_UNPACKED, RATIO * size):
-        raise DataError(f"it would unpack to {total} bytes, {total // size} times its size")
+        raise DataError(
+            f"it would unpack to {total} bytes, {total // size} times its size: save it as npy"
+        )
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if "format" in members:
         return _sparse(archive, members)
@@ -78,23 +92,27 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Return shape, dtype and where the numbers start."""
     try:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        shape, _, dtype = read[version](file)
+        length_bytes = {(1, 0): 2, (2, 0): 4}[np.lib.format.read_magic(file)]
+        length = int.from_bytes(file.read(length_bytes), "little")
+        head = file.read(min(length, MAX_HEADER))
         start = file.tell()
+        plain = io.BytesIO(_plain_header(head, length))
+        shape, _, dtype = np.lib.format.read_array_header_1_0(plain)
     except _DAMAGE as error:
-        raise DataError(f"not an npy array, or a damaged one ({error!s:.100})") from None
+        raise DataError(f"not an npy array of numbers, or a damaged one ({error!s:.100})") from None
     if dtype.kind not in "fiubUS" or dtype.hasobject:
         raise DataError(f"not an array of numbers, but of {dtype}")
     return shape, dtype, start
 
 
+def _plain_header(head: bytes, length: int) -> bytes:
+    """Return a header with its length in front, or refuse one that is not that of plain numbers."""
+    if len(head) != length or not _HEADER.fullmatch(head):
+        raise ValueError("its header does not describe one")
+    return length.to_bytes(2, "little") + head
+
+
 def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], start: int, size: int) -> None:
-    if any(length < 0 for length in shape):
-        raise DataError(f"an array of shape {shape}: the header of the file is damaged")
     expected = start + math.prod(shape) * dtype.itemsize
     if size != expected:
         what = "cut off" if size < expected else "longer than its array"

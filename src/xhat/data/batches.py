@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from xhat.data.scratch import BlockOrder, Blocks
 from xhat.maths.objective import Batch
@@ -21,15 +22,32 @@ from xhat.maths.types import Integers, Matrix, Vector
 TILE = 4096
 #: Cells of a tile at most: 16 MB in float64, however many columns there are.
 TILE_CELLS = 2**21
+#: A tile of sparse rows has no more cells than all of them have non-zeros, or than this: 0.5 MB.
+SPARSE_TILE_CELLS = 2**16
 
 
-def tile_rows(width: int) -> int:
+def tile_rows(width: int, X: object = None) -> int:
     """Return the rows of a tile of a matrix of ``width`` columns: the same for the same table.
 
+    Parameters
+    ----------
+    width : int
+        Columns of the tile.
+    X : CSR matrix, a part of one, or anything else
+        Where the rows come from: tiles of sparse rows are lower, as they are dense in use.
+
+    Examples
+    --------
     >>> tile_rows(30), tile_rows(10_000)
     (4096, 209)
+    >>> tile_rows(1000, scipy.sparse.eye_array(10_000).tocsr())
+    65
     """
-    return max(16, min(TILE, TILE_CELLS // max(width, 1)))
+    cells = TILE_CELLS
+    source: Any = getattr(X, "X", X)
+    if scipy.sparse.issparse(source):
+        cells = min(TILE_CELLS, max(SPARSE_TILE_CELLS, source.nnz))
+    return max(16, min(TILE, cells // max(width, 1)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,23 @@ class Affine:
     X: Any
     center: npt.NDArray[np.float64]
     spread: npt.NDArray[np.float64]
+
+    def dense(self, dtype: npt.DTypeLike = np.float64) -> Matrix:
+        """Return the encoded rows: the bits of encoding a dense copy, which is never made."""
+        X, center, spread = self.X, self.center, self.spread
+        Z = np.empty(X.shape, dtype)
+        Z[:] = (0 - center) / spread
+        row, j = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.indices
+        Z[row, j] = (X.data - center[j]) / spread[j]
+        return Z
+
+    def __getitem__(self, part: slice) -> Affine:
+        """Return some rows."""
+        return replace(self, X=self.X[part])
+
+    def select(self, index: Integers, columns: Integers) -> Affine:
+        """Return some columns of some rows."""
+        return Affine(self.X[index][:, columns], self.center[columns], self.spread[columns])
 
 
 class Rows(Protocol):
@@ -125,7 +160,7 @@ class LazyRows:
     source : CSR matrix or ndarray
         The raw rows.
     encode : callable
-        Raw dense rows to an encoded Batch.
+        Raw rows, dense or sparse, to an encoded Batch.
     index : ndarray of intp or range
         Which rows of the source belong to this set; a range starts at 0.
     width : int
@@ -137,7 +172,7 @@ class LazyRows:
     """
 
     source: object
-    encode: Callable[[Matrix], Batch]
+    encode: Callable[[Any], Batch]
     index: Integers | range
     width: int
     weight: Vector | None = None
@@ -156,7 +191,7 @@ class LazyRows:
     def take(self, index: Integers | slice) -> Batch:
         """Return some rows, densified and encoded."""
         rows = index if isinstance(self.index, range) else self.index[index]
-        batch = self.encode(dense(self.source[rows]))  # type: ignore[index]
+        batch = self.encode(self.source[rows])  # type: ignore[index]
         return replace(batch, weight=None if self.weight is None else self.weight[index])
 
     @property
@@ -179,8 +214,13 @@ def dense(rows: object) -> Matrix:
     return rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
 
 
-def tiles(rows: Rows) -> Iterator[Batch]:
-    """Walk all rows in order, in fixed tiles."""
-    size = tile_rows(rows.width)
-    for start in range(0, rows.n, size):
+def rows_per_tile(rows: Rows) -> int:
+    """Return the rows of the tiles in which a set of rows is walked over."""
+    return tile_rows(rows.width, getattr(rows, "source", None))
+
+
+def tiles(rows: Rows, every: int = 1) -> Iterator[Batch]:
+    """Walk all rows in order, in fixed tiles; or over every so manieth tile only."""
+    size = rows_per_tile(rows)
+    for start in range(0, rows.n, every * size):
         yield rows.take(slice(start, min(start + size, rows.n)))

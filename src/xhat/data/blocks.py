@@ -7,7 +7,9 @@ to disk on the way, as soon as it is more than one block.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from typing import IO, Any
 from xhat.data.delimited import EMPTY, NO_ROWS, Before, Dialect, delimiter_of, parse_block
 from xhat.data.scratch import Folder
 from xhat.errors import DataError
+from xhat.files import spill
 
 #: Bytes read at a time.
 BLOCK = 8 * 2**20
@@ -58,15 +61,12 @@ class TextFiles:
 
     def place(self, row: int) -> str | None:
         """Return where the user finds a row."""
-        for path, rows in zip(self.paths, self.rows, strict=True):
-            if row >= rows:
-                row -= rows
-                continue
-            if path == "-":
-                return None
-            line = _line_of(path, row, header=self.dialect.header)
-            return f"line {line}" + f" of {Path(path).name}" * (len(self.paths) > 1)
-        return None
+        number = bisect.bisect(list(itertools.accumulate(self.rows)), row)
+        path, row = self.paths[number], row - sum(self.rows[:number])
+        line = None if path == "-" else _line_of(path, row + self.dialect.header)
+        if line is None:
+            return None
+        return f"line {line}" + f" of {Path(path).name}" * (len(self.paths) > 1)
 
 
 def survey(paths: list[str], dialect: Dialect, scratch: str | None) -> TextFiles:
@@ -122,8 +122,8 @@ def _copy(files: TextFiles, data: bytes, scratch: str | None) -> bytes:
     if files.folder is None:
         files.folder = Folder(scratch)
         files.paths = [str(files.folder.path / "input.csv")]
-    with Path(files.paths[0]).open("ab") as file:
-        file.write(data)
+    with Path(files.paths[0]).open("ab", buffering=0) as file:
+        spill(file, data, files.folder.path)
     return b""
 
 
@@ -177,17 +177,19 @@ def _last_row_end(data: bytes) -> int:
     return end + 1
 
 
-def _line_of(path: str, row: int, *, header: bool) -> int:
-    """Return the line in which a row begins; blank lines are none, quoted line breaks are part."""
-    current, inside = -1 - header, False
+def _line_of(path: str, row: int) -> int | None:
+    """Return the line in which a row begins, if the file still has it; a header is row 0."""
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not inside and line.strip(b"\r\n"):
-                current += 1
-                if current == row:
-                    return number
-            inside ^= line.count(b'"') % 2 == 1
-    raise AssertionError(f"{path} has no row {row}")
+        return next(itertools.islice(_first_lines(file), row, None), None)
+
+
+def _first_lines(file: IO[bytes]) -> Iterator[int]:
+    """Yield the lines in which rows begin: blank lines are none, quoted line breaks are part."""
+    inside = False
+    for number, line in enumerate(file, 1):
+        if not inside and line.strip(b"\r\n"):
+            yield number
+        inside ^= line.count(b'"') % 2 == 1
 
 
 class Column:

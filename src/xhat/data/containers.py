@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from xhat.data.batches import TILE, dense
-from xhat.data.storage import Cells, Store, learn_store
+from xhat.data.batches import dense, tile_rows
+from xhat.data.cells import Cells
+from xhat.data.storage import Store, learn_store
 from xhat.errors import CellError, DataError
 from xhat.maths.types import Matrix
 
@@ -145,9 +146,7 @@ def table_of(like: Any, values: Matrix, storage: Storage) -> Any:
     for position, j in enumerate(storage.used):
         store = storage.stores[j]
         cells = values[:, position]
-        columns[store.name] = (
-            cells if store.plain else [_cell(store, float(v), None) for v in cells]
-        )
+        columns[store.name] = cells if store.plain else _cells_for(store, cells, None, None)
     frame = nw.from_native(cast("Any", like), eager_only=True)
     new = nw.from_dict(columns, backend=frame.implementation).to_native()
     if frame.implementation.is_pandas():
@@ -193,10 +192,7 @@ def _typed_series(old: Any, values: Matrix, store: Store, keep: Mask | None) -> 
     dtype, backend = old.dtype, old.implementation
     if keep is None and dtype.is_numeric() and dtype != nw.Decimal:
         return nw.new_series(old.name, np.asarray(values, np.float64), nw.Float64, backend=backend)
-    cells = [
-        None if keep is not None and keep[i] else _cell(store, float(value), dtype)
-        for i, value in enumerate(values)
-    ]
+    cells = _cells_for(store, values, dtype, keep)
     if backend.is_pandas():
         return nw.from_native(_pandas_series(old.to_native(), cells, keep), series_only=True)
     if backend.is_pyarrow():
@@ -243,12 +239,26 @@ def _arrow_column(old: Any, cells: list[Any], keep: Mask | None) -> Any:
     return new if isinstance(new, pa.ChunkedArray) else pa.chunked_array([new])
 
 
+def _cells_for(store: Store, values: Matrix, dtype: Any, keep: Mask | None) -> list[Any]:
+    """Return the Python values that numbers stand for in a column; None where ``keep`` is True."""
+    if store.form == "level":
+        last, empty = len(store.levels) - 1, np.isnan(values) | (False if keep is None else keep)
+        place = np.minimum(np.where(empty, 0, values), last).astype(np.intp)
+        levels = np.fromiter((*store.levels, None), dtype=object, count=last + 2)
+        return list(levels[np.where(empty, last + 1, place)])
+    numbers = values.tolist()
+    if keep is None:
+        return [_cell(store, value, dtype) for value in numbers]
+    return [
+        None if kept else _cell(store, value, dtype)
+        for value, kept in zip(numbers, keep.tolist(), strict=True)
+    ]
+
+
 def _cell(store: Store, value: float, dtype: Any) -> Any:
-    """Return the Python value a number stands for in a column."""
+    """Return the Python value a number stands for in a column that holds no levels."""
     if np.isnan(value):
         return None
-    if store.form == "level":
-        return store.levels[min(int(value), len(store.levels) - 1)]
     if store.form == "bool":
         return value >= 0.5
     if store.form == "time":
@@ -271,13 +281,13 @@ def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None)
         return values if keep is None else np.where(keep, like, values)
     table = np.array(like, dtype=object, copy=True)
     for position, j in enumerate(storage.used):
-        for i, value in enumerate(values[:, position]):
-            if keep is None or not keep[i, position]:
-                table[i, j] = _cell(storage.stores[j], float(value), None)
+        gaps = slice(None) if keep is None else ~keep[:, position]
+        found = _cells_for(storage.stores[j], values[gaps, position], None, None)
+        table[gaps, j] = np.fromiter(found, dtype=object, count=len(found))
     return table
 
 
-def check_finite(X: object, names: list[str]) -> None:
+def check_finite(X: Any, names: list[str]) -> None:
     """Refuse infinity, naming the first such cell and how many there are; NaN is a missing cell.
 
     Raises
@@ -287,8 +297,11 @@ def check_finite(X: object, names: list[str]) -> None:
     """
     bad = np.zeros(len(names), dtype=np.int64)
     first: tuple[int, int, float] | None = None
-    for start in range(0, X.shape[0], TILE):  # type: ignore[attr-defined]
-        rows = dense(X[start : start + TILE])  # type: ignore[index]
+    if scipy.sparse.issparse(X) and not np.isinf(X.data).any():
+        return
+    size = tile_rows(len(names), X)
+    for start in range(0, X.shape[0], size):
+        rows = dense(X[start : start + size])
         infinite = np.isinf(rows)
         if not infinite.any():
             continue
@@ -301,8 +314,8 @@ def check_finite(X: object, names: list[str]) -> None:
     row, j, value = first
     total, columns = int(bad.sum()), int((bad > 0).sum())
     others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
-    problem = f"{value:g} is infinity (inf){others}; correct these rows, or drop the column"
-    raise CellError(names[j], row, f"{problem} (--drop {names[j]})")
+    advice = f"correct these rows, or drop the column (--drop {names[j]})"
+    raise CellError(names[j], row, f"{value:g} is infinity (inf){others}", advice)
 
 
 def reasons_table(

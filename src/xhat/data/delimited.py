@@ -98,7 +98,9 @@ def _read(
         refused.append(row)
         return "error"
 
-    defaults = pa.csv.ConvertOptions().null_values
+    # A blank behind each comma is common; numbers are read with it, so empty cells are, too.
+    spellings = [*pa.csv.ConvertOptions().null_values, *dialect.missing]
+    spellings += [f" {text}" for text in spellings]
     delimiter = dialect.delimiter or delimiter_of(data)
     table = pa.csv.read_csv(
         io.BytesIO(data),
@@ -111,7 +113,7 @@ def _read(
             delimiter=delimiter, newlines_in_values=b'"' in data, invalid_row_handler=refuse
         ),
         pa.csv.ConvertOptions(
-            null_values=[*defaults, *dialect.missing],
+            null_values=spellings,
             column_types={**dict.fromkeys(_verbatim(dialect), pa.string()), **(types or {})},
             strings_can_be_null=False,
         ),
@@ -120,14 +122,18 @@ def _read(
 
 
 def _empty_texts(table: Any, spellings: tuple[str, ...], verbatim: tuple[str, ...]) -> Any:
-    """Take empty cells of text for missing, and what the user says; "NA" may be a country."""
+    """Take empty cells of text for missing, and what the user says; "NA" may be a country.
+
+    Blanks around the cell do not count.
+    """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
     for j, field in enumerate(table.schema):
         if not pa.types.is_string(field.type) or field.name in verbatim:
             continue
-        empty = pc.is_in(table.column(j), value_set=pa.array(spellings, pa.string()))
+        cells, wanted = pc.utf8_trim_whitespace(table.column(j)), {s.strip() for s in spellings}
+        empty = pc.is_in(cells, value_set=pa.array(sorted(wanted), pa.string()))
         if pc.any(empty).as_py():
             column = pc.if_else(empty, pa.scalar(None, pa.string()), table.column(j))
             table = table.set_column(j, field, column)

@@ -13,9 +13,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
+from xhat.data.cells import Cells, Form
 from xhat.data.containers import Storage
 from xhat.data.scratch import View
-from xhat.data.storage import Cells, Form, Store, settle_levels
+from xhat.data.storage import Store, nothing, numbers_of, settle_levels, wanted_form
 from xhat.data.table import Table
 from xhat.errors import DataError
 
@@ -40,22 +41,16 @@ class Learner:
         cells = Cells(self.name, series, first)
         if self.wish == "ignore" or self.too_many or len(cells) == 0:
             return np.full(len(cells), np.nan)
-        form: Form = (
-            cells.natural_form()
-            if self.wish is None
-            else ("level" if self.wish == "categorical" else "number")
-        )
+        form = wanted_form(cells, self.wish)
         if form != "level":
-            found = cells.numbers()
-            if found is None:
-                raise DataError(cells.not_numeric())
+            found = numbers_of(cells)
             self.form = form
             self.any_value = self.any_value or not np.isnan(found).all()
             return found
         return self._levels(cells, first)
 
     def _levels(self, cells: Cells, first: int) -> Floats:
-        codes, levels = cells.encoded()
+        codes, levels, _ = cells.encoded()
         self.form = "level"
         known = codes >= 0
         self.any_value = self.any_value or bool(known.any())
@@ -89,7 +84,7 @@ class Learner:
             reason = f"more than {MAX_LEVELS} different texts, so it is an identifier or free text"
             return Store(self.name, "left out", reason=reason), None
         if not self.any_value:
-            return Store(self.name, "left out", reason="it holds no value"), None
+            return nothing(self.name), None
         if self.form != "level":
             return Store(self.name, self.form), None
         store = settle_levels(self.name, self.counts, self.first_row, self.wish)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from xhat import files
 from xhat.maths.types import Integers, Matrix
 
 #: Rows that are read together and shuffled as one.
@@ -50,9 +51,7 @@ class Scratch:
     def append(self, rows: Matrix) -> None:
         """Write rows behind those that are there."""
         assert rows.shape[1] == self.width
-        data = np.ascontiguousarray(rows, dtype=np.float64).data.cast("B")
-        while data:
-            data = data[self._file.write(data) :]
+        files.spill(self._file, np.ascontiguousarray(rows, dtype=np.float64), self._folder.path)
         self.n += len(rows)
 
     def read(self, start: int, stop: int) -> Matrix:

@@ -6,6 +6,7 @@ Knows: streams, learners, scratch files. Must not know: models.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ def gathered(
     stream: Stream,
     wish: Callable[[str], str | None],
     hold_out: Callable[[int], int],
-    rng: np.random.Generator,
+    rng: Callable[[], np.random.Generator],
 ) -> Iterator[Any | Rows]:
     """Read a stream once; yield its whole table, or Rows that are gone when the block ends.
 
@@ -63,8 +64,8 @@ def gathered(
         Maps a column name to what its head asks of the storage.
     hold_out : callable
         Maps the number of rows to how many are held out.
-    rng : Generator
-        Chooses the held-out rows.
+    rng : callable
+        Called if rows go to disk; returns the Generator that chooses the held-out rows.
     """
     chunks = stream.chunks()
     held: list[Table] = []
@@ -81,17 +82,24 @@ def gathered(
     scratch = Scratch(stream.scratch, len(stream.names))
     try:
         learner = TableLearner(stream.names, wish)
-        sample = Sample(hold_out(2**40), len(stream.names), rng)
+        sample = Sample(hold_out(2**40), len(stream.names), rng())
         while held:
             _write(learner, held.pop(0), scratch, sample)
         for chunk in chunks:
             _write(learner, chunk, scratch, sample)
         stream.n_rows = learner.n
+        _give_back()
         storage, view = learner.settle()
         rows, numbers = sample.draw(hold_out(learner.n))
         yield Rows(storage, Blocks(scratch, view, numbers), view(rows), numbers)
     finally:
         scratch.close()
+
+
+def _give_back() -> None:
+    """Let Arrow return to the system what the chunks have left: training will use other memory."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
 
 
 def _write(learner: TableLearner, chunk: Table, scratch: Scratch, sample: Sample) -> None:

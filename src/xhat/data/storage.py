@@ -1,6 +1,6 @@
 """How each column of a table is held by its container, as numbers and back.
 
-Knows: narwhals series, object arrays. Must not know: kinds of heads beyond their names, models.
+Knows: the cells of a column. Must not know: kinds of heads beyond their names, models.
 
 Every column becomes one float64 number a cell: numbers as they are, booleans 0 and 1, levels their
 position in the list of levels seen at fit time, dates and times seconds since 1970, missing cells
@@ -10,20 +10,13 @@ once, and come back untouched.
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
-import numpy.typing as npt
 
+from xhat.data.cells import Cells, Floats, Form, damaged, is_number
 from xhat.errors import DataError
-
-Form = Literal["number", "integer", "bool", "level", "time", "left out"]
-Floats = npt.NDArray[np.float64]
 
 #: A text column with at least this share of numbers is taken for a damaged column of numbers.
 NUMERIC_SHARE = 0.99
@@ -64,97 +57,41 @@ class Store:
 
         Raises
         ------
-        DataError
-            If cells do not have this column's form.
+        CellError
+            Naming the first cell that does not have this column's form.
         """
         if self.form == "level":
             known = {level: float(i) for i, level in enumerate(self.levels)}
-            codes, levels = column.encoded()
-            numbers = [known.get(level, float(len(known))) for level in levels]
-            return np.array([*numbers, np.nan])[codes]
+            found = column.encoded()
+            numbers = [known.get(level, float(len(known))) for level in found.levels]
+            return np.array([*numbers, np.nan])[found.codes]
         if self.form == "left out":
             return np.full(len(column), np.nan)
-        found = column.numbers()
-        if found is None:
-            raise DataError(column.not_numeric())
-        return found
+        cells = column.numbers(self.form)
+        if cells is None:
+            raise column.refusal(self.form)
+        return cells
 
 
-class Cells:
-    """The cells of one column, whatever the container: a narwhals series or an object array."""
+def numbers_of(cells: Cells) -> Floats:
+    """Return the cells as numbers, NaN where missing.
 
-    def __init__(self, name: str, series: Any, first: int = 0) -> None:
-        self.name, self.series, self.first = name, series, first
-        self.dtype = series.dtype if isinstance(series, nw.Series) else None
+    Raises
+    ------
+    DataError
+        Naming the cells that are none.
+    """
+    numbers = cells.numbers()
+    if numbers is None:
+        raise DataError(cells.not_numeric())
+    return numbers
 
-    def __len__(self) -> int:
-        return len(self.series)
 
-    def values(self) -> list[Any]:
-        """Return Python values, None where missing."""
-        if self.dtype is None:
-            return [None if _is_missing(v) else v for v in self.series]
-        return [None if _is_missing(v) else v for v in self.series.to_list()]
-
-    def encoded(self) -> tuple[npt.NDArray[np.intp], list[Any]]:
-        """Return every cell's place in a list of levels, -1 where missing; and that list.
-
-        Levels are plain values that can be compared, stored and printed: text, numbers, booleans.
-        """
-        if self.dtype is not None and self.series.implementation.is_pyarrow():
-            native = self.series.to_native()
-            if hasattr(native, "combine_chunks"):
-                native = native.combine_chunks()
-            if "dictionary" not in str(native.type):
-                native = native.dictionary_encode()
-            places = native.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            cells = native.dictionary.to_pylist()
-        else:
-            cells, places = self.values(), None
-        number: dict[Any, int] = {}
-        found = [
-            -1 if _is_missing(v) else number.setdefault(_plain_level(v), len(number)) for v in cells
-        ]
-        codes = np.array(found, dtype=np.intp)
-        return codes if places is None else np.append(codes, -1)[places], list(number)
-
-    def natural_form(self) -> Form:
-        """Return the form that the container's own type asks for."""
-        dtype = self.dtype
-        if dtype is None or dtype in (nw.Object, nw.Unknown):
-            return _form_of_values(self.values())
-        if dtype == nw.Boolean:
-            return "bool"
-        if dtype.is_numeric():
-            return "integer" if dtype.is_integer() else "number"
-        if dtype in (nw.Date, nw.Datetime, nw.Duration):
-            return "time"
-        return "level"
-
-    def numbers(self) -> Floats | None:
-        """Return numbers (NaN where missing), or None if the cells are not numbers or times."""
-        dtype = self.dtype
-        if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
-            return np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
-        if dtype is not None and dtype in (nw.Date, nw.Datetime):
-            moments = self.series.cast(nw.Datetime("us")) if dtype == nw.Date else self.series
-            stamps = moments.dt.timestamp("us").cast(nw.Float64)
-            return np.asarray(stamps.to_numpy(), dtype=np.float64) / 1e6
-        if dtype is not None and dtype == nw.Duration:
-            parts = self.series.dt.total_microseconds().cast(nw.Float64)
-            return np.asarray(parts.to_numpy(), dtype=np.float64) / 1e6
-        values = self.values()
-        try:
-            return np.array([np.nan if v is None else _number(v) for v in values], dtype=np.float64)
-        except (TypeError, ValueError):
-            return None
-
-    def not_numeric(self) -> str:
-        """Say which cells keep this column from being numbers."""
-        values = self.values()
-        numbered = enumerate(values, self.first)
-        bad = [(row, v) for row, v in numbered if v is not None and not _is_number(v)]
-        return _damaged(self.name, bad, len(bad), len(values))
+def wanted_form(cells: Cells, wish: str | None) -> Form:
+    """Return the form of a column with cells: what the user's head asks for, or its own."""
+    if wish is None:
+        return cells.natural_form()
+    return "level" if wish == "categorical" else "number"
 
 
 def learn_store(cells: Cells, wish: str | None) -> Store:
@@ -174,114 +111,48 @@ def learn_store(cells: Cells, wish: str | None) -> Store:
     """
     if wish == "ignore":
         return Store(cells.name, "left out", reason="as asked")
-    values = cells.values()
-    filled = [v for v in values if v is not None]
-    if not filled:
-        return Store(cells.name, "left out", reason="it holds no value")
-    form: Form = (
-        cells.natural_form() if wish is None else ("level" if wish == "categorical" else "number")
-    )
-    if form in ("number", "integer") and cells.numbers() is None:
-        raise DataError(cells.not_numeric())
+    form = wanted_form(cells, wish)
     if form != "level":
-        return Store(cells.name, form)
-    levels = sorted({_plain_level(v) for v in filled}, key=lambda v: (str(type(v)), v))
-    if wish is None:
-        if _is_damaged(filled):
-            raise DataError(cells.not_numeric())
-        if len(levels) > UNIQUE_LEVELS and len(levels) > UNIQUE_SHARE * len(filled):
-            return Store(
-                cells.name,
-                "left out",
-                reason=_identifier(len(levels), len(filled)),
-            )
-    return Store(cells.name, "level", tuple(levels))
+        empty = bool(np.isnan(numbers_of(cells)).all())
+        return nothing(cells.name) if empty else Store(cells.name, form)
+    codes, levels, originals = cells.encoded()
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    total = int(counts.sum())
+    if not total:
+        return nothing(cells.name)
+    good = int(counts[[is_number(value) for value in originals]].sum())
+    if wish is None and _is_damaged(good, total):
+        raise DataError(cells.not_numeric())
+    return _of_levels(cells.name, levels, total, wish)
 
 
 def settle_levels(
     name: str, counts: dict[Any, int], first_row: dict[Any, int], wish: str | None
 ) -> Store:
     """Settle a column of levels from how often, and in which row first, each of them occurs."""
-    levels = sorted(counts, key=lambda v: (str(type(v)), v))
-    if wish is not None:
-        return Store(name, "level", tuple(levels))
     total = sum(counts.values())
-    bad = sorted((first_row[v], v) for v in levels if not _is_number(v))
+    bad = sorted((first_row[v], v) for v in counts if not is_number(v))
     good = total - sum(counts[v] for _, v in bad)
-    if NUMERIC_SHARE * total <= good < total:
-        raise DataError(_damaged(name, bad, total - good, total))
-    if len(levels) > UNIQUE_LEVELS and len(levels) > UNIQUE_SHARE * total:
-        return Store(name, "left out", reason=_identifier(len(levels), total))
-    return Store(name, "level", tuple(levels))
+    if wish is None and _is_damaged(good, total):
+        raise DataError(damaged(name, bad, total - good, total))
+    return _of_levels(name, list(counts), total, wish)
 
 
-def _identifier(levels: int, cells: int) -> str:
-    return f"{levels} different texts in {cells} cells, so it is an identifier or free text"
+def nothing(name: str) -> Store:
+    """Return the store of a column without a value."""
+    return Store(name, "left out", reason="it holds no value")
 
 
-def _damaged(name: str, bad: Sequence[tuple[int, Any]], count: int, total: int) -> str:
-    shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3])
-    return (
-        f"column {name!r} holds numbers except in {count} of {total} cells: "
-        f"{shown}{', ...' * (count > 3)}; correct these cells, have them read as missing "
-        "(--missing), or set the column's head to 'categorical'"
-    )
+def _of_levels(name: str, levels: list[Any], total: int, wish: str | None) -> Store:
+    """Return the store of a column with these levels in ``total`` cells."""
+    if wish is None and len(levels) > UNIQUE_LEVELS and len(levels) > UNIQUE_SHARE * total:
+        reason = (
+            f"{len(levels)} different texts in {total} cells, so it is an identifier or free text"
+        )
+        return Store(name, "left out", reason=reason)
+    return Store(name, "level", tuple(sorted(levels, key=lambda v: (str(type(v)), v))))
 
 
-def _is_damaged(filled: Sequence[Any]) -> bool:
+def _is_damaged(good: int, total: int) -> bool:
     """Whether nearly all texts are numbers but some are not."""
-    good = sum(_is_number(v) for v in filled)
-    return NUMERIC_SHARE * len(filled) <= good < len(filled)
-
-
-def _form_of_values(values: Sequence[Any]) -> Form:
-    """Return the form of Python objects: what all of them are."""
-    filled = [v for v in values if v is not None]
-    if all(isinstance(v, (bool, np.bool_)) for v in filled):
-        return "bool"
-    if all(isinstance(v, (int, np.integer)) for v in filled):
-        return "integer"
-    if all(isinstance(v, (int, float, np.number, decimal.Decimal)) for v in filled):
-        return "number"
-    if all(isinstance(v, (dt.date, dt.timedelta)) for v in filled):
-        return "time"
-    for v in filled:
-        if not isinstance(v, (str, bytes, int, float, np.generic, decimal.Decimal, dt.date)):
-            float(v)  # raises the TypeError that says what a cell may be
-    return "level"
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN, NaT, pandas' NA and masked values are missing cells."""
-    if value is None or value is np.ma.masked:
-        return True
-    try:
-        return bool(value != value)  # noqa: PLR0124  NaN and NaT differ from themselves
-    except (TypeError, ValueError):
-        return True  # pandas' NA refuses to be compared
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        _number(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, dt.datetime):
-        return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
-    if isinstance(value, dt.date):
-        return (value - dt.date(1970, 1, 1)).total_seconds()
-    if isinstance(value, dt.timedelta):
-        return value.total_seconds()
-    return float(value)
-
-
-def _plain_level(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
+    return NUMERIC_SHARE * total <= good < total

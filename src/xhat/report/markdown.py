@@ -34,12 +34,14 @@ def markdown(content: dict[str, Any]) -> str:
         lines += _table(["units", "xhat", "PCA"], [[k, f"{x:.6g}", f"{p:.6g}"] for k, x, p in rows])
     lines += ["## Columns", ""]
     lines += _table(
-        ["column", "kind", "missing", "loss", "share"],
+        ["column", "kind", "missing", "held out: mean", "PCA", "xhat", "loss here", "share"],
         [
             [
                 _safe(c["name"]),
                 c["kind"],
-                *(f"{c['missing']:.1%} {c['loss']:.4g} {c['share']:.1%}").split(),
+                f"{c['missing']:.1%}",
+                *("" if loss is None else f"{loss:.4g}" for loss in c["held_out"].values()),
+                *(f"{c['loss']:.4g} {c['share']:.1%}").split(),
             ]
             for c in sorted(content["columns"], key=lambda c: -c["loss"])
         ],

@@ -36,6 +36,7 @@ def choose_columns(facts: Facts, limits: Limits, cuts: Cuts) -> Integers:
 def columns(facts: Facts, shown: Integers) -> list[dict[str, Any]]:
     """Return name, kind, missing share, loss, share of the total and range of every column."""
     total = float(facts.walk.loss.sum()) or 1.0
+    held_out = _held_out_losses(facts)
     found = []
     for j in shown:
         column, store = facts.schema.columns[j], facts.stores[j]
@@ -51,6 +52,7 @@ def columns(facts: Facts, shown: Integers) -> list[dict[str, Any]]:
                 "loss": float(facts.walk.loss[j]),
                 "share": float(facts.walk.loss[j]) / total,
                 "nats": float(facts.walk.nats[j]),
+                "held_out": dict(zip(("mean", "pca", "xhat"), held_out[j], strict=True)),
                 "spread": rounded(_held_out_spread(facts, int(j))),
                 "low": rounded(column.low * column.spread + column.center),
                 "high": rounded(column.high * column.spread + column.center),
@@ -58,6 +60,14 @@ def columns(facts: Facts, shown: Integers) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _held_out_losses(facts: Facts) -> list[list[float | None]]:
+    """Return each column's loss of the mean, PCA and xhat on the verdict's rows, if it is known."""
+    stored = facts.ae.verdict_
+    if stored is None or stored.by_column is None:
+        return [[None] * 3] * len(facts.schema.columns)
+    return [[rounded(loss) for loss in losses] for losses in stored.by_column]
 
 
 def _held_out_spread(facts: Facts, j: int) -> float:
@@ -89,7 +99,9 @@ def verdict(facts: Facts) -> dict[str, Any]:
         fit = facts.ae._fit  # noqa: SLF001
         index = np.arange(len(facts.rows))
         stored = compare(fit.model, fit.baseline, source, index, "rows given", is_pca=False)
-    return dict(plain(stored.to_dict()))
+    said = dict(plain(stored.to_dict()))
+    del said["by_column"]  # stands with the columns
+    return said
 
 
 def losses(facts: Facts, limits: Limits) -> dict[str, Any]:

@@ -70,11 +70,14 @@ class Checkpoint:
     _fingerprint: dict[str, str] = field(default_factory=dict, repr=False)
     _seed: dict[str, Any] = field(default_factory=dict, repr=False)
     _found: tuple[dict[str, Any], dict[str, Any]] | None = field(default=None, repr=False)
+    _begun: bool = field(default=False, repr=False)
     _number: int = 0
     _due: float = 0.0
 
     def begin(self, rng: np.random.Generator) -> None:
         """Look for something to resume; the generator is set to where that fit began.
+
+        A fit that draws from its generator early (rows on disk) begins early; it begins once.
 
         Raises
         ------
@@ -83,6 +86,8 @@ class Checkpoint:
         CheckpointError
             If no checkpoint in it can be read.
         """
+        if self._begun:
+            return
         folder = Path(self.folder)
         files.make_folder(folder)
         if not self.resume and any(folder.iterdir()):
@@ -92,6 +97,7 @@ class Checkpoint:
         if self._found is not None:
             _set_generator(rng, self._found[0]["seed_generator"])
         self._seed = _generator_state(rng)
+        self._begun = True
 
     def _newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Return the newest checkpoint that is intact; older ones stand in for damaged ones."""
@@ -121,7 +127,7 @@ class Checkpoint:
         fingerprint : mapping of what it describes to a digest
             Of data, parameters and so on; all must be as they were.
         """
-        self._fingerprint = dict(fingerprint)
+        self._fingerprint, self._begun = dict(fingerprint), False
         self._due = time.monotonic() + EVERY
         self.running = state.optimizer is not None
         if self._found is None:

@@ -80,7 +80,7 @@ const pairLegend = () => el("div", { class: "legend" },
 }
 {
   const node = section("columns", "Columns",
-    "How to read it: the loss says how badly a column is rebuilt on these rows, its share how much of the whole; in the sketch, points on the diagonal are rebuilt exactly.");
+    "How to read it: a column whose held-out loss is near that of the mean is not in the code; loss here is that of the rows of this page, its share how much of the whole; in the sketch, points on the diagonal are rebuilt exactly.");
   const sketch = (column) => {
     const all = column.sketch.filter(([x, y]) => x !== null && y !== null);
     const low = Math.min(...all.flat()), high = Math.max(...all.flat()), at = (v) => 4 + (40 * (v - low)) / (high - low || 1);
@@ -96,12 +96,13 @@ const pairLegend = () => el("div", { class: "legend" },
     { name: "column", className: "name", key: (c) => c.name, show: (c) => c.name },
     { name: "kind", key: (c) => c.kind },
     { name: "missing", number: true, key: (c) => c.missing, show: (c) => percent(c.missing) },
-    { name: "loss", number: true, key: (c) => c.loss, show: (c) => fmt(c.loss) },
+    ...[["mean", "mean"], ["pca", "PCA"], ["xhat", "xhat"]].map(([key, name]) => ({ name, number: true, key: (c) => c.held_out[key] ?? -1, show: (c) => (c.held_out[key] === null ? "" : fmt(c.held_out[key], 3)) })),
+    { name: "loss here", number: true, key: (c) => c.loss, show: (c) => fmt(c.loss, 3) },
     { name: "share", number: true, key: (c) => c.share, show: (c) => percent(c.share) },
     { name: "nats", number: true, key: (c) => c.nats, show: (c) => fmt(c.nats, 3) },
-    { name: "held-out spread", number: true, key: (c) => c.spread, show: (c) => (c.spread === null ? "" : fmt(c.spread, 3)) },
+    { name: "spread", number: true, key: (c) => c.spread, show: (c) => (c.spread === null ? "" : fmt(c.spread, 3)) },
     { name: "expected over observed", key: (c) => c.loss, show: sketch }] }),
-    el("p", { class: "how" }, "Loss and nats are means over the rows of this page; the held-out spread is that of the residuals on rows not trained on, in the column's own units."));
+    el("p", { class: "how" }, `Mean, PCA, xhat: losses on ${R.verdict.n_rows} ${R.verdict.rows}, all at the same code size. Loss here, share and nats are means over the rows of this page; spread is that of the residuals on rows not trained on, in the column's own units.`));
 }
 {
   const O = R.originals, node = section("originals", "Original and reconstruction",

@@ -83,7 +83,7 @@ def planted(folder: Path, n: int = 500) -> list[dict[str, object]]:
         which, column = rng.integers(0, len(X), n), rng.integers(0, X.shape[1], n)
         moved = X[which].copy()
         moved[np.arange(n), column] += 8 * std[column] * rng.choice([-1, 1], n)
-        named = ae.explain(moved).argmax(axis=1) == column
+        named = ae.explain(moved)[:, :-1].argmax(axis=1) == column
         z = np.abs((moved - X.mean(axis=0)) / std).argmax(axis=1) == column
         rows.append(
             {

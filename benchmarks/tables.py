@@ -84,7 +84,9 @@ def planted(folder: Path, rows: int = 500) -> list[dict[str, object]]:
                         bad[c] = bad[c].astype(float)
                     bad.at[i, c] = new
             bad, column = bad[ok].reset_index(drop=True), column[ok]
-            top = np.array(list(frame.columns))[np.asarray(ae.explain(bad)).argmax(axis=1)]
+            top = np.array(list(frame.columns))[
+                np.asarray(ae.explain(bad))[:, : frame.shape[1]].argmax(axis=1)
+            ]
             z = _rarity(frame, bad, used)
             pca = _pca_residual(frame, bad, used, real, ae.n_components_)
             number = np.isin(column, real)

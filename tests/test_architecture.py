@@ -16,7 +16,20 @@ FLOORS = [
     [{"maths"}],
     [{"engines"}, {"data"}],
     [{"train"}],
-    [{"auto", "baseline", "model", "settings", "sources", "start", "verdict", "weights"}],
+    [
+        {
+            "auto",
+            "baseline",
+            "calibration",
+            "codepart",
+            "model",
+            "settings",
+            "sources",
+            "start",
+            "verdict",
+            "weights",
+        }
+    ],
     [{"crossfit", "fingerprint", "header", "plain"}],
     [
         {

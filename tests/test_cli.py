@@ -102,7 +102,7 @@ def test_encode_reconstruct_explain_score(call, folder):
     expected = {
         "encode": (["code0", "code1"], ae._fit.model.codes(X)),
         "reconstruct": (names, ae._fit.model.decode(ae._fit.model.codes(X))),
-        "explain": ([*names, "top"], ae._fit.model.nats(X)),
+        "explain": ([*names, "(code)", "top"], ae._fit.model.nats(X)),
         "score": (["score", "outlier"], ae._fit.model.nats(X).sum(axis=1, keepdims=True)),
     }
     for command, (header, values) in expected.items():
@@ -114,7 +114,9 @@ def test_encode_reconstruct_explain_score(call, folder):
         got = np.array([row[1 : 1 + values.shape[1]] for row in rows[1:]], dtype=float)
         assert (got == values).all(), "text reads back as the same numbers"
         if command == "explain":
-            assert [row[-1] for row in rows[1:]] == [names[j] for j in values.argmax(axis=1)]
+            assert [row[-1] for row in rows[1:]] == [
+                names[j] for j in values[:, :-1].argmax(axis=1)
+            ]
         if command == "score":
             outlier = [row[-1] == "True" for row in rows[1:]]
             assert sum(outlier) == sum(got[:, 0] > -ae.offset_) > 0

@@ -312,7 +312,7 @@ def test_an_absurd_cell_is_explained_by_its_column():
     columns = np.where(std[columns] > 0, columns, 20)
     X = DIGITS[rows].copy()
     X[np.arange(100), columns] += 8 * std[columns]
-    assert (ae.explain(X).argmax(axis=1) == columns).mean() >= 0.95
+    assert (ae.explain(X)[:, :64].argmax(axis=1) == columns).mean() >= 0.95
 
 
 # -- weights, repeatability, incremental ----------------------------------------------------------

@@ -134,9 +134,9 @@ def test_10_memory_does_not_grow_with_the_rows_scored(monkeypatch):
     engine = type(ae._fit.model.engine)
     cells = engine.cells
 
-    def spy(self, net, theta, batch, wanted):
+    def spy(self, net, theta, batch, wanted, codes=None):
         largest.append(batch.X.size)
-        return cells(self, net, theta, batch, wanted)
+        return cells(self, net, theta, batch, wanted, codes)
 
     monkeypatch.setattr(engine, "cells", spy)
     ae.anomaly_score(pd.concat([table()] * 3000))
@@ -191,7 +191,9 @@ def test_15_rows_and_columns_stay_aligned():
     ae = fitted(frame)
     for result in (ae.impute(frame), ae.reconstruct(frame), ae.explain(frame)):
         assert (result.index == frame.index).all()
-        assert list(result.columns) == list(frame.columns)
+        more = ["(code)"] if "(code)" in result.columns else []
+        assert list(result.columns) == [*frame.columns, *more]
+    assert list(ae.explain(frame).columns)[-1] == "(code)"
     with pytest.raises(ValueError, match="order"):
         ae.transform(frame[["b", "a", "c", "town"]])
 

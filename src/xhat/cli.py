@@ -182,7 +182,10 @@ def impute(model: str, data: str, **given: Any) -> None:
 @click.argument("model")
 @options(DATA, OUTPUT)
 def explain(model: str, data: str, **given: Any) -> None:
-    """Write each column's part of the anomaly score, in nats, and the column with the largest."""
+    """Write each column's part of the anomaly score, in nats, and the column with the largest.
+
+    The part named (code) is how unusual the row is as a whole: its cells fit together.
+    """
     import numpy as np  # noqa: PLC0415
 
     from xhat.cli_job import Job  # noqa: PLC0415
@@ -190,9 +193,10 @@ def explain(model: str, data: str, **given: Any) -> None:
     job = Job(model, data, **given)
 
     def top(parts: Any) -> dict[str, Any]:
-        return {"top": [job.names[j] for j in np.asarray(parts).argmax(axis=1)]}
+        columns = np.asarray(parts)[:, : len(job.names)]
+        return {"top": [job.names[j] for j in columns.argmax(axis=1)]}
 
-    job.write_matrix(job.names, job.ae.explain, top)
+    job.write_matrix(job.ae._parts(), job.ae.explain, top)  # noqa: SLF001
 
 
 @cli.command()

@@ -38,21 +38,22 @@ def run_demo(output: str | None, words: Words, *, as_json: bool) -> None:
 
 def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
     """Return the rows with the highest scores, each with the columns that caused it."""
-    expected = ae.explain(X, detail=True)["expected"].reshape(X.shape)
     parts = ae.explain(X)
+    detail = ae.explain(X, detail=True).reshape(parts.shape)
     scores = parts.sum(axis=1)
     return [
         {
             "row": int(i),
             "score": float(scores[i]),
+            "code": float(parts[i, len(names) :].sum()),
             "columns": [
                 {
                     "name": names[j],
                     "observed": float(X[i, j]),
-                    "expected": float(expected[i, j]),
+                    "expected": float(detail["expected"][i, j]),
                     "nats": float(parts[i, j]),
                 }
-                for j in np.argsort(-parts[i])[:REASONS]
+                for j in np.argsort(-parts[i, : len(names)])[:REASONS]
             ],
         }
         for i in np.argsort(-scores)[:STRANGEST]
@@ -64,7 +65,9 @@ def _page(ae: Any, X: Any, rows: list[dict[str, Any]], output: str | None) -> st
     title = f"The {len(rows)} strangest rows (nats; a typical row has {typical:.0f})"
     lines = [str(ae.compare_pca()), "", title]
     for row in rows:
-        lines.append(f"  row {row['row']}, score {row['score']:.0f}")
+        lines.append(
+            f"  row {row['row']}, score {row['score']:.0f}, of it {row['code']:.0f} its code's"
+        )
         lines += [
             f"    {c['name']:<24}{c['observed']:>9.4g}  expected {c['expected']:>8.4g}"
             f"  {c['nats']:>6.1f}"

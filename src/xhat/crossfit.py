@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from xhat.calibration import store_codes, unseen
+from xhat.codepart import CodePart, Unseen, calibrate
 from xhat.model import Model, residual_spread
 from xhat.sources import Source, Split, Subset
 from xhat.verdict import Comparison
@@ -41,6 +43,8 @@ class CrossFit:
         Anomaly scores of the rows when held out, ascending.
     comparison : Comparison
         Mean, PCA and xhat on the held-out folds.
+    code : CodePart or None
+        A fold's, calibrated on the held-out rows of all folds.
     """
 
     epoch: int
@@ -48,6 +52,7 @@ class CrossFit:
     residual: Floats
     scores: Floats
     comparison: Comparison
+    code: CodePart | None
 
 
 def folds(pool: npt.NDArray[np.intp], rng: np.random.Generator) -> list[Split]:
@@ -101,18 +106,26 @@ def cross_fit(
         Least relative gain over PCA.
     """
     curves = [curve(split) for split in splits]
-    rows = [len(split.held_out) for split in splits]
-    epoch = best_epoch(curves, rows, gain)
-    share = np.array(rows) / np.sum(rows)
-    squares, scores, parts = 0.0, [], []
+    sizes = [len(split.held_out) for split in splits]
+    epoch = best_epoch(curves, sizes, gain)
+    share = np.array(sizes) / np.sum(sizes)
+    squares, parts = 0.0, []
+    columns: list[Floats] = []
+    codes: list[Unseen] = []
     for split, part in zip(splits, share, strict=True):
         model, comparison = fit(split, epoch)
-        unseen = Subset(source.X, split.held_out)
+        rows = Subset(source.X, split.held_out)
         weight = None if source.weight is None else source.weight[split.held_out]
-        model.residual = residual_spread(model, unseen, weight)
+        model.residual = residual_spread(model, rows, weight)
         squares = squares + part * in_raw_units(model.residual, model) ** 2
-        scores.append(model.nats(unseen).sum(axis=1))
+        columns.append(model.scores(rows))
+        stored = store_codes(model, source, split.train)
+        if stored is not None:
+            codes.append(unseen(model, stored, rows, weight))
         parts.append(comparison)
+    code = None
+    if len(codes) == len(splits):
+        code, columns = calibrate(codes[0].part, codes)
     mean_loss, pca_loss, xhat_loss = (
         float(share @ [getattr(p, name) for p in parts]) for name in ("mean", "pca", "xhat")
     )
@@ -121,12 +134,21 @@ def cross_fit(
         mean=mean_loss,
         pca=pca_loss,
         xhat=xhat_loss,
-        n_rows=sum(rows),
+        n_rows=sum(sizes),
         rows="rows, each held out once (cross-fitted)",
         by_column=np.tensordot(share, [p.by_column for p in parts], 1).tolist(),
     )
     mean = [float(loss) for loss in share @ np.array(curves)]
-    return CrossFit(epoch, mean, np.sqrt(squares), np.sort(np.concatenate(scores)), together)
+    scores = np.sort(np.concatenate(columns))
+    return CrossFit(epoch, mean, np.sqrt(squares), scores, together, code)
+
+
+def constants_of(calibrated: CodePart | None, stored: CodePart | None) -> CodePart | None:
+    """Return the stored codes of one model with the constants found on those of another."""
+    if calibrated is None or stored is None:
+        return None
+    unit, usual, weight = calibrated.unit, calibrated.usual, calibrated.weight
+    return replace(stored, unit=unit, usual=usual, weight=weight)
 
 
 def in_raw_units(residual: Floats, model: Model) -> Floats:

@@ -17,7 +17,7 @@ from sklearn.base import (
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from xhat import fitting, incremental, lesson, persist
+from xhat import codepart, fitting, incremental, lesson, persist
 from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from xhat.data.containers import (
     is_lazy,
@@ -385,7 +385,10 @@ class Autoencoder(
         """Return every column's part of the anomaly score, in nats; rows sum to it.
 
         Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
-        rows, binary columns ``-log p(observed)``. 0 is perfect.
+        rows, binary columns ``-log p(observed)``: how badly the cell fits the others. 0 is perfect.
+        The last part, ``(code)``, belongs to no column: how far the code lies from those of a few
+        hundred training rows, 0 for the usual half of the held-out rows. Its cells may fit
+        together and the row be unusual all the same.
 
         Parameters
         ----------
@@ -400,7 +403,8 @@ class Autoencoder(
 
         Returns
         -------
-        float64 array or data frame of shape (n, d), or the long table
+        float64 array or data frame of shape (n, d + 1), or the long table
+            d without the code's part: below 8 training rows, and from model files that have none.
         """
         check_is_fitted(self)
         X = whole(X)
@@ -408,12 +412,23 @@ class Autoencoder(
         if detail:
             return self._reasons(X, matrix)
         nats = self._storage.widen(self._fit.model.nats(matrix))
-        return numbers_frame(X, nats, self._names())
+        return numbers_frame(X, nats, self._parts())
+
+    def _parts(self) -> list[str]:
+        """Return the names of the parts of a score: the columns, and the code if it has one."""
+        names = self._names()
+        if self._fit.model.code is None:
+            return names
+        name = codepart.NAME
+        while name in names:
+            name = f"({name})"
+        return [*names, name]
 
     def _reasons(self, X: Any, matrix: Any) -> Any:
         nats, expected = self._fit.model.reasons(matrix)
         table = typed_table(X, expected, self._storage)
-        return reasons_table(X, table, self._storage.widen(nats), self._storage)
+        wide, parts = self._storage.widen(nats), self._parts()
+        return reasons_table(X, table, wide, self._storage, parts)
 
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from xhat import auto
 from xhat.baseline import Baseline, fit_baseline, fit_pca, mean_losses
-from xhat.crossfit import FOLDS, cross_fit, folds, in_encoded_units
+from xhat.calibration import store_codes, unseen
+from xhat.codepart import calibrate
+from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
 from xhat.data.batches import Rows
 from xhat.data.columns import Schema
 from xhat.data.kinds import resolve_kinds
@@ -191,6 +193,7 @@ def _fit_small(
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
+    model.code = constants_of(cross.code, store_codes(model, source, pool))
     said = {**final.choices.said, **ready.choices.said}
     said["selection"] = (
         f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, cross-fitted in {FOLDS} folds"
@@ -374,7 +377,7 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
 
 
 def _calibrate(ready: Prepared, model: Model) -> None:
-    """Set the residual spread: on unseen rows, or on all rows where those are few."""
+    """Set the residual spread and the code's part: on unseen rows, on all where those are few."""
     split, source = ready.split, ready.others
     index: Index = split.unseen
     if len(index) < FEW:
@@ -382,7 +385,11 @@ def _calibrate(ready: Prepared, model: Model) -> None:
         if ready.others is ready.source:
             index = np.sort(np.concatenate([split.train, split.unseen]))
     weight = None if source.weight is None else source.weight[index]
-    model.residual = residual_spread(model, Subset(source.X, index), weight)
+    rows = Subset(source.X, index)
+    model.residual = residual_spread(model, rows, weight)
+    model.code = store_codes(model, ready.source, ready.split.train)
+    if model.code is not None:
+        model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])
 
 
 def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
@@ -424,3 +431,5 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
         theta=result.baseline.theta,
         residual=residual,
     )
+    again = store_codes(result.model, source, ready.split.train)
+    result.model.code = constants_of(model.code, again)

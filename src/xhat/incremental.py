@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from xhat.calibration import store_codes, unseen
+from xhat.codepart import calibrate
 from xhat.errors import ParameterError
 from xhat.fitting import Fit, prepare
 from xhat.maths.objective import Objective
 from xhat.model import residual_spread
 from xhat.settings import Request
-from xhat.sources import Source, split_rows
+from xhat.sources import Source, Subset, split_rows
 from xhat.train.loop import LoopState, Plan, train
 from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS
@@ -59,5 +61,10 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     train(plan, fit.state, lambda _: None)
     fit.model = replace(model, theta=fit.state.theta.copy())
     fit.model.residual = residual_spread(fit.model, source.X, None)
+    part = store_codes(fit.model, source, source.everything)
+    if part is not None:
+        seen = Subset(source.X, source.everything)
+        part, _ = calibrate(part, [unseen(fit.model, part, seen, None)])
+    fit.model.code = part
     fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
     fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from xhat.codepart import CodePart
 from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Cells, Engine
@@ -19,12 +20,17 @@ from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
+from xhat.weights import weighted_quantile
 
 Floats = npt.NDArray[np.float64]
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 500_000
 #: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1.
 ROUNDS = 3
+#: Share of the held-out residuals that are smaller than their spread: a normal column's one sigma.
+WITHIN = 0.6827
+#: Held-out rows and cells from which the spread is taken, at most: a bound on memory.
+SPREAD_ROWS, SPREAD_CELLS = 8192, 2**23
 
 
 @dataclass
@@ -46,6 +52,8 @@ class Model:
         Computes codes and pre-activations.
     rounds : int
         How often ``impute`` feeds what it filled back to the encoder.
+    code : CodePart or None
+        How unusual a code is; None in model files that were written before there was one.
     """
 
     schema: Schema
@@ -54,6 +62,7 @@ class Model:
     residual: Floats
     engine: Engine
     rounds: int = ROUNDS
+    code: CodePart | None = None
     _cast: dict[str, Vector] = field(default_factory=dict, repr=False, init=False)
 
     def parameters(self, dtype: npt.DTypeLike) -> Vector:
@@ -91,18 +100,23 @@ class Model:
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        return self._filled(X, self._cells(X, Cells()))
+        return self._filled(X, self._cells(X, Cells()), len(self.schema.columns))
+
+    @property
+    def parts(self) -> int:
+        """Parts of a row's score: its columns, and its code if that has one."""
+        return len(self.schema.columns) + (self.code is not None)
 
     def nats(self, X: object) -> Floats:
-        """Return every cell's part of the anomaly score (n, columns) in nats, float64, 0 = perfect.
+        """Return every part of the anomaly score (n, parts) in nats, float64, 0 = perfect.
 
         Real columns ``1/2 (r / s)**2`` with s the column's spread of held-out residuals; binary
         and categorical columns -log p(observed), counts half the Poisson deviance divided by the
-        dispersion (its held-out mean, at least 1); missing cells 0.
+        dispersion (its held-out mean, at least 1); missing cells 0. The last part is the code's.
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
-        return self._filled(X, self.nats_by_tile(X))
+        return self._filled(X, self.nats_by_tile(X), self.parts)
 
     def scores(self, X: object, widen: Callable[[Matrix], Matrix] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
@@ -134,21 +148,39 @@ class Model:
         """Yield (which rows, their nats): for sums over a row, without the cells of all rows."""
         factor = self.schema.nats_per_loss / self._dispersion()
         low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
-        return self._cells(X, Cells(low, high, excess=True, factor=factor))
+        wanted = Cells(low, high, excess=True, factor=factor)
+        for rows, raw, tile in self._encoded(X, large=True):
+            if self.code is None:
+                yield rows, self._tile(raw, tile, wanted)
+                continue
+            H = np.empty((len(raw), self.net.k), tile.X.dtype)
+            nats = np.empty((len(raw), self.parts))
+            nats[:, :-1] = self._tile(raw, tile, wanted, H)
+            nats[:, -1] = self.code.nats(H)
+            yield rows, nats
+
+    def scored_codes(self, X: object) -> Matrix:
+        """Return the codes of rows as they are scored: clipped to the training range."""
+        return np.concatenate(
+            [self._code(self.schema.clip(tile.X)) for _, _, tile in self._encoded(X)]
+        )
 
     def _cells(self, X: object, wanted: Cells) -> Iterator[tuple[slice, Floats]]:
         """Yield every cell's loss, summed over the encoded columns of each table column."""
-        surprises = wanted.excess and any(column.places for column in self.schema.columns)
         for rows, raw, tile in self._encoded(X, large=True):
-            theta = self.parameters(tile.X.dtype)
-            loss = self.engine.cells(self.net, theta, tile, wanted)
-            cells = np.asarray(self.schema.by_column(loss), np.float64)
-            yield rows, cells + self.schema.unseen(raw) if surprises else cells
+            yield rows, self._tile(raw, tile, wanted)
 
-    def _filled(self, X: object, tiles: Iterator[tuple[slice, Floats]]) -> Floats:
+    def _tile(self, raw: Matrix, tile: Batch, wanted: Cells, codes: Matrix | None = None) -> Floats:
+        """Return the loss of every cell of a tile, summed like those of _cells; write its codes."""
+        loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted, codes)
+        cells = np.asarray(self.schema.by_column(loss), np.float64)
+        surprises = wanted.excess and any(column.places for column in self.schema.columns)
+        return cells + self.schema.unseen(raw) if surprises else cells
+
+    def _filled(self, X: object, tiles: Iterator[tuple[slice, Floats]], width: int) -> Floats:
         """Return all rows of the tiles as one matrix."""
         n: int = X.shape[0]  # type: ignore[attr-defined]
-        out = np.empty((n, len(self.schema.columns)))
+        out = np.empty((n, width))
         for rows, part in tiles:
             out[rows] = part
         return out
@@ -239,16 +271,26 @@ class Model:
 def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:
     """Return the spread of each encoded column's residual on rows X, with a floor.
 
-    The floor is 1e-4 of the column's own scale: constant and perfectly rebuilt columns have no
-    residual, and rounding alone (1e-7 in float32) must not count as strange.
+    Of squared-error columns what 68 % of the residuals stay below: a few strange rows among
+    the held-out ones do not widen it, as they would a standard deviation. Counts: the root of the
+    mean of Pearson's statistic. The floor is a tenth of the standard deviation, for columns that
+    rarely change, and 1e-4 of the column's own scale: constant and perfectly rebuilt columns have
+    no residual, and rounding alone (1e-7 in float32) must not count as strange.
     """
-    w = np.ones(X.shape[0]) if weight is None else weight  # type: ignore[attr-defined]
-    total, seen, first = np.zeros(model.net.d), np.zeros(model.net.d), 0
-    for R, mask in model.residuals(X):
-        part = w[first : first + len(R)]
-        total += part @ R
-        seen += part @ mask
-        first += len(R)
+    n, d = X.shape[0], model.net.d  # type: ignore[attr-defined]
+    most = max(1, min(SPREAD_ROWS, SPREAD_CELLS // d))
+    if n > most:
+        picked = np.linspace(0, n - 1, most).astype(np.intp)
+        X, weight = X[picked], None if weight is None else weight[picked]  # type: ignore[index]
+    parts = list(model.residuals(X))
+    R, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
+    w = np.ones(len(R)) if weight is None else weight
+    total = w @ seen
     # Nothing observed here: as uncertain as the column itself
-    spread = np.where(seen > 0, np.sqrt(total / np.where(seen > 0, seen, 1.0)), 1.0)
+    std = np.where(total > 0, np.sqrt((w @ R) / np.where(total > 0, total, 1.0)), 1.0)
+    spread = std.copy()
+    for j in np.flatnonzero(model.schema.squared & (total > 0)):
+        kept = seen[:, j] > 0
+        within = weighted_quantile(R[kept, j], None if weight is None else weight[kept], WITHIN)
+        spread[j] = max(np.sqrt(within), std[j] / 10)
     return np.asarray(np.maximum(spread, np.where(model.schema.counts, 1.0, 1e-4)))

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xhat.baseline import Baseline, linear_network
+from xhat.codepart import LARGEST, SETS, CodePart
 from xhat.container import Arrays, Damaged, Format, pack, unpack
 from xhat.data.columns import Column, Schema
 from xhat.data.containers import Storage
 from xhat.data.storage import Store
 from xhat.engines import choose
+from xhat.engines.base import Engine
 from xhat.errors import ModelFileError
 from xhat.files import atomic
 from xhat.fitting import Fit
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 MODEL = Format("xhat", "model file", 1)
 ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "held_out_scores")
+#: Of the code's part of the score; all or none: older files have none.
+CODE = ("code_metric", "code_stored", "code_constants")
 _SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "weight")
 
 
@@ -84,7 +88,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "rounds": model.rounds,
     }
     scale = np.array([[getattr(c, name) for name in _SCALE] for c in schema.columns])
-    tensors = {
+    tensors: dict[str, Any] = {
         "theta": model.theta,
         "residual": model.residual,
         "scale": scale,
@@ -93,6 +97,10 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "baseline_mean": fit.baseline.theta_mean,
         "held_out_scores": fit.held_out_scores,
     }
+    if model.code is not None:
+        code = model.code
+        tensors["code_metric"], tensors["code_stored"] = code.metric, code.stored
+        tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
     return pack(MODEL, header, tensors)
 
 
@@ -140,7 +148,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
     try:
-        header, arrays = unpack(MODEL, path, ARRAYS)
+        header, arrays = unpack(MODEL, path, ARRAYS, optional="code_")
         check_header(header)
     except (Damaged, ModelFileError) as error:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
@@ -168,8 +176,9 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     verdict = None if header["verdict"] is None else read_verdict(header["verdict"])
     if verdict and verdict.by_column and len(verdict.by_column) != len(schema.columns):
         raise ModelFileError("its verdict has losses of other columns")
+    code = _restore_code(tensors, net.k, engine)
     estimator._fit = Fit(  # noqa: SLF001
-        Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"]),
+        Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"], code),
         Baseline(base, tensors["baseline"], tensors["baseline_mean"]),
         choices=header["choices"],
         verdict=verdict,
@@ -216,6 +225,25 @@ def _restore_network(described: dict[str, Any], schema: Schema, theta: Any) -> N
     net = Network(schema.d, blocks=schema.blocks, **shape)
     _check_shape("theta", theta, (sum(math.prod(part) for part in net.shapes.values()),))
     return net
+
+
+def _restore_code(tensors: dict[str, Any], k: int, engine: Engine) -> CodePart | None:
+    found = [name for name in tensors if name.startswith("code_")]
+    if not found:
+        return None
+    if sorted(found) != sorted(CODE):
+        raise ModelFileError("it holds only some of the arrays of the code's part of the score")
+    metric, stored, constants = (tensors[name] for name in CODE)
+    sets = len(stored) // SETS
+    if len(stored) != SETS * sets or sets & (sets - 1) or not 1 <= sets <= LARGEST:
+        raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
+    _check_shape("code_metric", metric, (k, k))
+    _check_shape("code_stored", stored, (len(stored), k))
+    _check_shape("code_constants", constants, (3,))
+    unit, usual, weight = (float(v) for v in constants)
+    if not (unit > 0 and usual >= 0 and weight >= 0):
+        raise ModelFileError("array 'code_constants' holds a number that is not what it must be")
+    return CodePart(metric, stored, unit, usual, weight, engine)
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

@@ -136,8 +136,11 @@ class Subset:
         """Rows and columns."""
         return len(self.index), int(self.X.shape[1])  # type: ignore[attr-defined]
 
-    def __getitem__(self, part: slice) -> object:
-        return self.X[self.index[part]]  # type: ignore[index]
+    def __getitem__(self, part: slice | Integers) -> object:
+        index = self.index
+        if isinstance(index, range) and not isinstance(part, slice):
+            return self.X[index.start + index.step * part]  # type: ignore[index]
+        return self.X[index[part]]  # type: ignore[index]
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def test_strangest_rows(case):
     np.testing.assert_allclose([r["score"] for r in page["strangest"]], np.sort(values)[::-1][:200])
     for r in page["strangest"][:20]:
         for place, _, _, nats in r["parts"]:
-            j = page["columns"][place]["index"]
+            j = -1 if place is None else page["columns"][place]["index"]
             assert nats == pytest.approx(parts[r["row"], j], rel=1e-8)
 
 

@@ -114,8 +114,9 @@ class Storage:
         """Return values of the used columns beside ``fill`` for the left-out ones."""
         if len(self.used) == len(self.stores):
             return values
-        wide = np.full((len(values), len(self.stores)), fill, dtype=values.dtype)
-        wide[:, self.used] = values
+        more = values.shape[1] - len(self.used)  # parts of a score that belong to no column
+        wide = np.full((len(values), len(self.stores) + more), fill, dtype=values.dtype)
+        wide[:, [*self.used, *range(len(self.stores), len(self.stores) + more)]] = values
         return wide
 
 
@@ -317,20 +318,24 @@ def check_finite(X: Any, names: list[str]) -> None:
     raise CellError(names[j], row, f"{value:g} is infinity (inf){others}", advice)
 
 
-def reasons_table(like: Any, expected: Any, nats: Matrix, storage: Storage) -> Any:
-    """Return one line per cell: row, column, observed, expected, nats; rows of ``like`` in order.
+def reasons_table(
+    like: Any, expected: Any, nats: Matrix, storage: Storage, parts: list[str]
+) -> Any:
+    """Return one line per part: row, column, observed, expected, nats; rows of ``like`` in order.
 
     Parameters
     ----------
     like, expected : frame or array of shape (n, d)
         The cells, and what they were scored against.
-    nats : ndarray of shape (n, d)
-        What each cell adds to the score.
+    nats : ndarray of shape (n, parts)
+        What each cell adds to the score, then what belongs to no column.
     storage : Storage
-        Names of the columns, and which of them are left out.
+        Which columns are left out.
+    parts : list of str
+        Names of the columns, and of the further parts, whose cells are missing.
     """
     n, d = nats.shape
-    names = [store.name for store in storage.stores]
+    names, more = parts, d - len(storage.stores)
     plain = all(store.plain for store in storage.stores)
     numbers = np.repeat(np.arange(n), d)
     if not is_frame(like):
@@ -347,8 +352,10 @@ def reasons_table(like: Any, expected: Any, nats: Matrix, storage: Storage) -> A
             ],
         )
         table["row"], table["column"], table["nats"] = numbers, np.tile(names, n), nats.ravel()
-        table["observed"] = dense(like).ravel()
-        table["expected"] = _without_left_out(dense(expected), storage).ravel()
+        table["observed"] = _beside_nothing(dense(like), more).ravel()
+        table["expected"] = _beside_nothing(
+            _without_left_out(dense(expected), storage), more
+        ).ravel()
         return table
     frame = nw.from_native(cast("Any", like), eager_only=True)
     rebuilt = nw.from_native(cast("Any", expected), eager_only=True)
@@ -363,13 +370,22 @@ def reasons_table(like: Any, expected: Any, nats: Matrix, storage: Storage) -> A
         ("observed", observed),
         ("expected", _without_left_out(guessed, storage)),
     ):
-        flat = list(values.ravel())
+        flat = list(_beside_nothing(values, more).ravel())
         if plain:
             columns[name] = np.array([np.nan if v is None else v for v in flat], dtype=np.float64)
         else:
             columns[name] = flat if pandas else [None if v is None else str(v) for v in flat]
     columns["nats"] = nats.ravel()
     return nw.from_dict(columns, backend=frame.implementation).to_native()
+
+
+def _beside_nothing(cells: Any, more: int) -> Any:
+    """Return the cells beside so many columns of missing ones."""
+    if not more:
+        return cells
+    empty = None if cells.dtype == object else np.nan
+    dtype = cells.dtype if cells.dtype.kind in "fO" else np.float64
+    return np.hstack([cells, np.full((len(cells), more), empty, dtype)])
 
 
 def _without_left_out(cells: Any, storage: Storage) -> Any:

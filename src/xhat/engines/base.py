@@ -148,11 +148,28 @@ class Engine(Protocol):
     def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
         """Return the mean loss of the rows, without penalties or corruption."""
 
-    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+    def cells(
+        self,
+        net: Network,
+        theta: Vector,
+        batch: Batch,
+        wanted: Cells,
+        codes: Matrix | None = None,
+    ) -> Floats:
         """Return the loss of every cell (n, d) in float64, 0 where masked.
+
+        Writes the codes of the rows as the encoder saw them into ``codes``, (n, k) in theta's
+        dtype, if it is given.
 
         A_hat is computed in theta's dtype, everything after it in float64; a row's bits do not
         depend on its neighbours.
+        """
+
+    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+        """Return min over p in set s of ``|h metric - p|**2``, (n, sets), in float64.
+
+        Row i of ``stored`` (m, k) is in set ``i % sets``; m is sets times a power of two, sets a
+        multiple of 8. Computed in H's dtype; a row's bits do not depend on its neighbours.
         """
 
 

@@ -107,19 +107,39 @@ class ReferenceEngine:
                 weights += float(weight.sum())
         return total / weights
 
-    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+    def cells(
+        self,
+        net: Network,
+        theta: Vector,
+        batch: Batch,
+        wanted: Cells,
+        codes: Matrix | None = None,
+    ) -> Floats:
         """Return the loss of every cell (see Engine.cells)."""
         shown = batch.X
         if wanted.low is not None and wanted.high is not None:
             dtype = shown.dtype
             shown = np.clip(shown, wanted.low.astype(dtype), wanted.high.astype(dtype))
-        A_hat = self.decode(net, theta, self.encode(net, theta, shown)).astype(np.float64)
+        H = self.encode(net, theta, shown)
+        if codes is not None:
+            codes[...] = H
+        A_hat = self.decode(net, theta, H).astype(np.float64)
         X = batch.X.astype(np.float64)
         cells = cell_loss(net.blocks, A_hat, X)
         if wanted.excess:
             cells = np.maximum(cells - cell_floor(net.blocks, X), 0)
         cells = cells if wanted.factor is None else cells * wanted.factor
         return np.asarray(cells if batch.mask is None else cells * batch.mask, np.float64)
+
+    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+        """Return the squared distances to the nearest of each set (see Engine.nearest)."""
+        near = np.empty((len(H), sets))
+        P = stored.astype(H.dtype)
+        for first in range(0, len(H), 64):  # a bound on memory
+            Y = _product(H[first : first + 64], metric.T.astype(H.dtype))
+            D = ((Y[:, None, :] - P) ** 2).sum(axis=2)
+            near[first : first + 64] = D.reshape(len(Y), -1, sets).min(axis=1)
+        return near
 
 
 def take(data: Batch, rows: npt.NDArray[np.intp] | slice) -> Batch:

@@ -34,7 +34,7 @@ class Walk:
 
     scores: Floats
     loss: Floats  # mean training loss per column; the sum is -ae.score(X)
-    nats: Floats  # mean part of the score per column
+    nats: Floats  # mean part of the score per column, and of the code
     missing: Floats  # share of missing cells per column
 
 
@@ -111,7 +111,7 @@ def _names(own: list[str], given: Sequence[str] | None) -> list[str]:
 def _walk(model: Model, matrix: Any, widen: Any) -> Walk:
     n = int(matrix.shape[0])
     d = len(model.schema.columns)
-    scores, loss, nats, missing = np.empty(n), np.zeros(d), np.zeros(d), np.zeros(d)
+    scores, loss, nats, missing = np.empty(n), np.zeros(d), np.zeros(model.parts), np.zeros(d)
     for start in range(0, n, 16 * TILE):
         rows = matrix[start : start + 16 * TILE]
         parts = model.nats(rows)

@@ -57,6 +57,6 @@ def images(facts: Facts, shape: tuple[int, int], limits: Limits, cuts: Cuts) -> 
         "expected": pack(facts.reconstruct(rows)),
         "strange_observed": pack(facts.strange_rows[:strange]),
         "strange_expected": pack(facts.strange_expected[:strange]),
-        "strange_nats": pack(facts.strange_nats[:strange]),
+        "strange_nats": pack(facts.strange_nats[:strange, :d]),
         "units": pack(_weights(facts, np.median(H, axis=0), low, high)[:units]),
     }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from xhat.codepart import NAME
+
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
@@ -61,7 +63,8 @@ def _made(header: dict[str, Any]) -> str:
 
 
 def _reasons(row: dict[str, Any], columns: list[dict[str, Any]]) -> str:
-    return ", ".join(_safe(columns[part[0]]["name"]) for part in row["parts"][:3])
+    names = [NAME if p[0] is None else columns[p[0]]["name"] for p in row["parts"][:3]]
+    return ", ".join(_safe(name) for name in names)
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> list[str]:

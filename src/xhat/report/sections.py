@@ -162,19 +162,24 @@ def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -
 
 
 def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, Any]]:
-    """Return the strangest rows with the columns that made them so, observed beside expected."""
+    """Return the strangest rows with the columns that made them so, observed beside expected.
+
+    The code's part has None for its column, and nothing observed or expected.
+    """
     count = min(limits.strangest, len(facts.strangest))
     place = {int(j): i for i, j in enumerate(shown)}
     found = []
     for i in range(count):
-        nats = facts.strange_nats[i]
-        top = [int(j) for j in np.argsort(-nats, kind="stable") if int(j) in place]
+        nats, d = facts.strange_nats[i], len(facts.schema.columns)
+        top = [int(j) for j in np.argsort(-nats, kind="stable") if int(j) in place or j == d]
         found.append(
             {
                 "row": int(facts.strangest[i]),
                 "score": float(facts.walk.scores[facts.strangest[i]]),
                 "parts": [
-                    [
+                    [None, None, None, rounded(nats[j])]
+                    if j == d
+                    else [
                         place[j],
                         rounded(facts.strange_rows[i, j]),
                         rounded(facts.strange_expected[i, j]),

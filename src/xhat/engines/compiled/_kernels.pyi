@@ -69,7 +69,13 @@ class Plan:
         high: _Floats | None,
         factor: npt.NDArray[np.float64] | None,
         out: npt.NDArray[np.float64],
+        codes: _Floats | None,
+        code: int,
         excess: bool,
         threads: int,
     ) -> None: ...
     def corrupt(self, X: _Floats, out: _Floats, key: int, first: int) -> None: ...
+
+def nearest(
+    H: _Floats, metric: _Floats, stored: _Floats, out: npt.NDArray[np.float64], kind: str
+) -> None: ...

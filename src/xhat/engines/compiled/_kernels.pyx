@@ -83,15 +83,24 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         const void* high
         const double* factor
         double* output
-        int64_t n
+        void* codes
+        int64_t n, code
         int excess
         int threads
     ctypedef int (*ScoreKernel)(const CPlan*, Scoring*, int) noexcept
+    cdef struct Nearest:
+        const void* H
+        const void* metric
+        const void* stored
+        double* output
+        int64_t n, k, m, sets
+    ctypedef int (*NearestKernel)(Nearest*, int) noexcept
     cdef struct Kernels:
         const char* name
         TrainKernel train, loss
         InferKernel infer
         ScoreKernel score
+        NearestKernel nearest
         void (*evaluate)(int, const void*, void*, int64_t, int) noexcept
         void (*corrupt)(
             const CPlan*, const void*, void*, int64_t, uint64_t, uint64_t, int) noexcept
@@ -311,9 +320,9 @@ cdef class Plan:
 
     def cells(
         self, object theta, object X, object mask, object low, object high, object factor,
-        object out, bint excess, int threads,
+        object out, object codes, int code, bint excess, int threads,
     ) -> None:
-        """Write the loss of every cell into out, float64."""
+        """Write the loss of every cell into out, float64, and the codes, if not None."""
         cdef Scoring task
         cdef int64_t d = self.node[0].width
         cdef int status, size = bytes_of(self.kind)
@@ -325,6 +334,8 @@ cdef class Plan:
         task.high = pointer(high, self.kind, d, False)
         task.factor = <const double*>pointer(factor, "d", d, False)
         task.output = <double*>pointer(out, "d", task.n * d, True)
+        task.code = code
+        task.codes = pointer(codes, self.kind, task.n * self.node[code].width, True)
         task.excess = excess
         task.threads = threads
         with nogil:
@@ -338,6 +349,22 @@ cdef class Plan:
         kernels.corrupt(&self.plan, pointer(X, self.kind, cells, False),
                         pointer(out, self.kind, cells, True), n, key, first,
                         bytes_of(self.kind))
+
+
+def nearest(object H, object metric, object stored, object out, str kind) -> None:
+    """Write the squared distance of H times metric to the nearest of stored's columns per set."""
+    cdef Nearest task
+    cdef int status, size = bytes_of(kind)
+    task.n, task.k = H.shape
+    task.m, task.sets = stored.shape[1], out.shape[1]
+    task.H = pointer(H, kind, task.n * task.k, False)
+    task.metric = pointer(metric, kind, task.k * task.k, False)
+    task.stored = pointer(stored, kind, task.k * task.m, False)
+    task.output = <double*>pointer(out, "d", task.n * task.sets, True)
+    with nogil:
+        status = kernels.nearest(&task, size)
+    if status:
+        raise MemoryError("no memory for the workspace of the compiled engine")
 
 
 def evaluate(str function, object x, object y, str kind) -> None:

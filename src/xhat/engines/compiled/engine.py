@@ -165,7 +165,14 @@ class CompiledEngine:
         total, weights = plan.loss(theta, *_rows(batch, theta), threads)
         return total / weights
 
-    def cells(self, net: Network, theta: Vector, batch: Batch, wanted: Cells) -> Floats:
+    def cells(
+        self,
+        net: Network,
+        theta: Vector,
+        batch: Batch,
+        wanted: Cells,
+        codes: Matrix | None = None,
+    ) -> Floats:
         """Return the loss of every cell (see Engine.cells)."""
         out = np.empty((len(batch.X), net.d))
         if len(out):
@@ -176,7 +183,16 @@ class CompiledEngine:
             )
             plan = _plan(Objective(net), theta, {})
             threads = _inference_threads(len(out), net)
-            plan.cells(theta, X, mask, low, high, wanted.factor, out, wanted.excess, threads)
+            factor, excess = wanted.factor, wanted.excess
+            plan.cells(theta, X, mask, low, high, factor, out, codes, net.depth, excess, threads)
+        return out
+
+    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+        """Return the squared distances to the nearest of each set (see Engine.nearest)."""
+        out = np.empty((len(H), sets))
+        if len(H):
+            rows, L, P = (np.ascontiguousarray(part, H.dtype) for part in (H, metric, stored.T))
+            _kernels.nearest(rows, L, P, out, H.dtype.char)
         return out
 
 

@@ -1,4 +1,5 @@
 // The kernels of one instruction set: compiled once per set with -DXHAT_ISA=name -DXHAT_BYTES=n.
+#include "nearest.hpp"
 #include "score.hpp"
 
 namespace XHAT_ISA {
@@ -19,6 +20,10 @@ static int infer_any(const Plan* plan, Inference* task, int bytes) {
 
 static int score_any(const Plan* plan, Scoring* task, int bytes) {
     return bytes == 4 ? score<float>(*plan, *task) : score<double>(*plan, *task);
+}
+
+static int nearest_any(Nearest* task, int bytes) {
+    return bytes == 4 ? nearest<float>(*task) : nearest<double>(*task);
 }
 
 template <class T> static void evaluate(int function, const T* x, T* y, Index n) {
@@ -63,6 +68,6 @@ static void corrupt_any(const Plan* plan, const void* x, void* y, Index n, std::
 
 extern const Kernels kernels;
 const Kernels kernels = {XHAT_NAME, train_any,    loss_any,    infer_any,
-                         score_any, evaluate_any, corrupt_any};
+                         score_any, nearest_any,  evaluate_any, corrupt_any};
 
 }  // namespace XHAT_ISA

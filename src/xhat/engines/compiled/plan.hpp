@@ -95,15 +95,24 @@ struct Scoring {
     const void *low, *high;        // what the encoder is shown at most; null: everything
     const double* factor;          // (d,), null: 1
     double* output;                // (n, d)
-    Index n;
+    void* codes;                   // (n, k), null: not wanted
+    Index n, code;                 // the node of the code
     int excess;                    // 1: what is above the smallest loss possible
     int threads;
+};
+
+// One call of nearest: rows H (n, k) times metric (k, k), against the columns of stored (k, m).
+struct Nearest {
+    const void *H, *metric, *stored;
+    double* output;                // (n, sets): the least of columns s, s + sets, ...
+    Index n, k, m, sets;           // m is sets times a power of two, sets a multiple of 8
 };
 
 // Each returns 0, or 1 when memory is short. type_bytes: 4 float, 8 double.
 typedef int (*TrainKernel)(const Plan*, Task*, int type_bytes);
 typedef int (*InferKernel)(const Plan*, Inference*, int type_bytes);
 typedef int (*ScoreKernel)(const Plan*, Scoring*, int type_bytes);
+typedef int (*NearestKernel)(Nearest*, int type_bytes);
 
 // The kernels of one instruction set.
 struct Kernels {
@@ -111,6 +120,7 @@ struct Kernels {
     TrainKernel train, loss;
     InferKernel infer;
     ScoreKernel score;
+    NearestKernel nearest;
     // For tests: y = function(x), 0 exp, 1 sigmoid, 2 tanh, 3 log1p on [0, 1], 4 silu, 5 log.
     void (*evaluate)(int function, const void* x, void* y, Index n, int type_bytes);
     void (*corrupt)(const Plan*, const void* x, void* y, Index n, std::uint64_t key,

@@ -76,6 +76,10 @@ template <class T> void score_thread(void* context, int thread) {
                     shown[i * ld + j] = y > high[j] ? high[j] : y;
                 }
             for (Index v = 1; v < plan.nodes; v++) forward_node(net, v, 0, n);
+            const Index k = plan.node[task.code].width, from = net.ld[task.code];
+            for (Index i = 0; task.codes && i < n; i++)
+                for (Index j = 0; j < k; j++)
+                    static_cast<T*>(task.codes)[(r + i) * k + j] = net.H[task.code][i * from + j];
             score_rows(s, net, X, mask ? mask + r * d : nullptr, s.cells + thread * room,
                        s.targets + thread * room, task.output + r * d, n);
         }

@@ -47,6 +47,7 @@ const pairLegend = () => el("div", { class: "legend" },
     host, said, numbers("Rows per score", ["from", "to", "rows"], S.counts.map((c, i) => [S.edges[i], S.edges[i + 1], c])));
 
   const detail = el("div", { id: "strange-detail", "aria-live": "polite" });
+  const named = (p) => (p[0] === null ? "(code)" : R.columns[p[0]].name);
   const show = (r) => {
     const top = Math.max(...r.parts.map((p) => p[3]), 1e-12), at = R.strangest.indexOf(r);
     const shown = [el("h3", {}, `Row ${r.row}: score ${fmt(r.score)} nats`)];
@@ -61,8 +62,10 @@ const pairLegend = () => el("div", { class: "legend" },
       el("div", { class: "rows" }, r.parts.map(([j, observed, expected, nats]) => {
         const bar = svg("svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", role: "img", "aria-label": `${fmt(nats)} nats` },
           svg("rect", { x: 0, y: 3, width: Math.max(0.5, (100 * nats) / top), height: 12, class: "f-pca" }));
-        const line = pairRow(R.columns[j], observed, expected, bar);
-        bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${R.columns[j].name}: ${fmt(nats)} nats`));
+        const line = j === null
+          ? el("div", { class: "row" }, el("span", { class: "name", title: "how unusual the code is: the cells fit together, but few rows are like this one" }, "(code)"), bar, el("span", { class: "val" }, "the row as a whole"))
+          : pairRow(R.columns[j], observed, expected, bar);
+        bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${named([j])}: ${fmt(nats)} nats`));
         bar.addEventListener("pointerleave", hideTip);
         return line;
       })));
@@ -71,7 +74,7 @@ const pairLegend = () => el("div", { class: "legend" },
   const table = sortable({ id: "strangest", caption: "The strangest rows.", rows: R.strangest, onpick: show, columns: [
     { name: "row", number: true, key: (r) => r.row, show: (r) => r.row },
     { name: "score (nats)", number: true, key: (r) => r.score, show: (r) => fmt(r.score) },
-    { name: "because of", className: "name", key: (r) => (r.parts.length ? R.columns[r.parts[0][0]].name : ""), show: (r) => r.parts.slice(0, 2).map((p) => R.columns[p[0]].name).join(", ") }] });
+    { name: "because of", className: "name", key: (r) => (r.parts.length ? named(r.parts[0]) : ""), show: (r) => r.parts.slice(0, 2).map(named).join(", ") }] });
   node.append(el("h3", {}, "The strangest rows"), el("div", { class: "split" }, table, detail));
   if (R.strangest.length) { show(R.strangest[0]); table.querySelector("tbody tr").setAttribute("aria-selected", "true"); }
 }

@@ -1,0 +1,141 @@
+"""How unusual a code is, in nats: its distance from codes of training rows (docs/maths.md, 18).
+
+Knows: codes, and the engine that multiplies. Must not know: rows, columns, how a model was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from xhat.engines.base import Engine
+from xhat.maths.types import Matrix, Vector
+from xhat.weights import weighted_quantile
+
+Floats = npt.NDArray[np.float64]
+#: Name of this part beside the columns of ``explain``.
+NAME = "(code)"
+#: Sets of stored codes, and codes in each at most. Several small sets: a small group of strange
+#: training rows is in few of them, so that its like are still far from most sets.
+SETS, LARGEST = 8, 32
+#: Codes per step: their distances stay in cache.
+STEP = 4096
+#: What a usual row is, and where the strange ones begin, among the held-out rows.
+USUAL, STRANGE = 0.5, 0.95
+
+
+@dataclass(frozen=True)
+class CodePart:
+    """The part of the anomaly score that a row's code adds (equations 50 to 53).
+
+    Attributes
+    ----------
+    metric : ndarray of shape (k, k)
+        L: ``|(h - p) L|`` is how far apart the reconstructions of h and p are, to first order.
+    stored : ndarray of shape (m, k)
+        Codes of training rows; number i belongs to set ``i % SETS``.
+    unit : float
+        Median squared distance of held-out codes to their nearest in a set.
+    usual : float
+        Median level of held-out codes: up to it a code adds nothing.
+    weight : float
+        Nats per level above.
+    engine : Engine
+        Multiplies, so that a row's bits do not depend on its neighbours.
+    """
+
+    metric: Floats
+    stored: Floats
+    unit: float
+    usual: float
+    weight: float
+    engine: Engine
+    _cache: dict[str, Floats] = field(default_factory=dict, repr=False, init=False, compare=False)
+
+    def nats(self, H: Matrix) -> Floats:
+        """Return what codes H add to the score, (n,): 0 for the usual half."""
+        return np.asarray(self.weight * np.maximum(self.level(H) - self.usual, 0))  # (52)
+
+    def level(self, H: Matrix) -> Floats:
+        """Return the mean over the sets of log(1 + squared distance to the nearest / unit)."""
+        level = np.empty(len(H))
+        for first in range(0, len(H), STEP):
+            near = self.nearest(H[first : first + STEP])
+            # One logarithm of a product instead of SETS; 1e30 keeps the product finite
+            factors = 1 + np.minimum(near / self.unit, 1e30)
+            while factors.shape[1] > 1:
+                half = factors.shape[1] // 2
+                factors = factors[:, :half] * factors[:, half:]
+            level[first : first + STEP] = np.log(factors[:, 0]) / SETS  # (51)
+        return level
+
+    def nearest(self, H: Matrix) -> Floats:
+        """Return the squared distance to the nearest stored code of each set, (n, SETS)."""
+        if "mapped" not in self._cache:
+            with threadpool_limits(limits=1, user_api="blas"):
+                self._cache["mapped"] = self.stored @ self.metric
+        return self.engine.nearest(H, self.metric, self._cache["mapped"], SETS)  # (50)
+
+
+def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
+    """Return the part of stored codes H with reconstructions X_hat, not yet calibrated.
+
+    The metric is the decoder's, to first order: the linear map that best takes H to X_hat.
+    """
+    stored = H.astype(np.float64)
+    with threadpool_limits(limits=1, user_api="blas"):
+        A, B = stored - stored.mean(axis=0), X_hat - X_hat.mean(axis=0, dtype=np.float64)
+        slope = np.linalg.lstsq(A, B.astype(np.float64), rcond=1e-6)[0]
+        squares, V = np.linalg.eigh(slope @ slope.T)
+    metric = V * np.sqrt(np.maximum(squares, 0))
+    return CodePart(metric, stored, 1.0, 0.0, 0.0, engine)
+
+
+def stored_size(n: int) -> int:
+    """Return how many of n training rows are stored: SETS times a power of two.
+
+    >>> stored_size(7), stored_size(100), stored_size(10**6)
+    (0, 64, 256)
+    """
+    size = min(LARGEST, n // SETS)
+    return SETS * 2 ** (size.bit_length() - 1) if size else 0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Held-out rows of one model: their codes and what their columns add to the score."""
+
+    part: CodePart
+    codes: Matrix
+    columns: Floats
+    weight: Vector | None
+
+
+def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[Floats]]:
+    """Return ``part`` with unit, usual level and weight, and the scores of the unseen rows.
+
+    The weight makes the code count as much as the columns do: from the median row to the one that
+    5 % exceed, both parts grow by the same number of nats (equation 53).
+    """
+    weight = None
+    if unseen[0].weight is not None:
+        weight = np.concatenate([u.weight for u in unseen if u.weight is not None])
+
+    def at(values: Sequence[Floats], q: float, repeats: int = 1) -> float:
+        copies = None if weight is None else np.repeat(weight, repeats)
+        return weighted_quantile(np.concatenate(values).ravel(), copies, q)
+
+    near = [u.part.nearest(u.codes) for u in unseen]
+    unit = at(near, USUAL, SETS) or float(np.mean(np.concatenate(near))) or 1.0
+    levels = [replace(u.part, unit=unit).level(u.codes) for u in unseen]
+    columns = [u.columns for u in unseen]
+    usual = at(levels, USUAL)
+    growth = at(levels, STRANGE) - usual
+    nats = at(columns, STRANGE) - at(columns, USUAL)
+    part = replace(part, unit=unit, usual=usual, weight=nats / growth if growth > 0 else 0.0)
+    added = [part.weight * np.maximum(level - usual, 0) for level in levels]
+    return part, [c + a for c, a in zip(columns, added, strict=True)]

@@ -1,0 +1,148 @@
+"""The code's part of the score (equations 50 to 53), against plain NumPy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+
+from xhat import Autoencoder, load
+from xhat.codepart import SETS, stored_size
+from xhat.engines import available
+from xhat.errors import ModelFileError
+from xhat.model import residual_spread
+
+WINE = load_wine().data
+
+
+def expected_part(part, H):
+    """Equations 50 to 52, row by row and code by code, in float64."""
+    found = []
+    for h in np.asarray(H, dtype=float):
+        sets = [[] for _ in range(SETS)]
+        for i, p in enumerate(part.stored):
+            sets[i % SETS].append((((h - p) @ part.metric) ** 2).sum())
+        level = np.mean([np.log1p(min(distances) / part.unit) for distances in sets])
+        found.append(part.weight * max(level - part.usual, 0.0))
+    return np.array(found)
+
+
+@pytest.fixture(scope="module")
+def ae():
+    return Autoencoder(3, random_state=0, max_iter=30).fit(WINE)
+
+
+@pytest.mark.parametrize("engine", sorted(available()))
+def test_the_part_is_the_formulas(ae, engine):
+    model = ae._fit.model
+    far = WINE * np.array([1.0] * 12 + [3.0])
+    H = model.scored_codes(np.vstack([WINE, far]))
+    part = model.code.__class__(
+        **{n: getattr(model.code, n) for n in ("metric", "stored", "unit", "usual", "weight")},
+        engine=available()[engine],
+    )
+    np.testing.assert_allclose(part.nats(H), expected_part(part, H), rtol=1e-9, atol=1e-9)
+    assert 0 < (part.nats(H) == 0).mean() < 1
+
+
+def test_stored_codes_are_training_rows_and_the_metric_is_the_decoders(ae):
+    model = ae._fit.model
+    codes = model.scored_codes(WINE)
+    for p in model.code.stored:
+        assert np.abs(codes - p).sum(axis=1).min() < 1e-9
+    part = model.code
+    X_hat = model.decode(part.stored) / [c.spread for c in model.schema.columns]
+    A = np.column_stack([part.stored, np.ones(len(part.stored))])
+    B = np.linalg.lstsq(A, X_hat, rcond=None)[0][:-1]
+    np.testing.assert_allclose(part.metric @ part.metric.T, B @ B.T, rtol=1e-6, atol=1e-9)
+
+
+def test_the_weight_makes_both_parts_grow_alike():
+    X = np.random.default_rng(0).normal(size=(3000, 4)) @ np.random.default_rng(1).normal(
+        size=(4, 6)
+    )
+    X += 0.1 * np.random.default_rng(2).normal(size=X.shape)
+    ae = Autoencoder(3, random_state=0, max_iter=3).fit(X)
+    held = ae._fit.held_out_scores
+    part = ae._fit.model.code
+    assert len(held) == 600
+    nats = ae._fit.model.nats(X)
+    columns, code = nats[:, :-1].sum(axis=1), nats[:, -1]
+    assert 0.4 < (code == 0).mean() < 0.6
+    grown = np.quantile(columns, 0.95) - np.median(columns)
+    assert np.quantile(code, 0.95) == pytest.approx(grown, rel=0.25)
+    assert part.unit > 0
+
+
+def test_a_row_whose_cells_fit_together_is_strange_by_its_code():
+    rng = np.random.default_rng(0)
+    t = np.concatenate([rng.uniform(-1, -0.5, 1000), rng.uniform(0.5, 1, 1000)])
+    X = np.column_stack([t, 2 * t, -t]) + 0.01 * rng.normal(size=(2000, 3))
+    ae = Autoencoder(1, random_state=0, max_iter=5).fit(X)
+    between = ae.explain(np.array([[0.0, 0.0, 0.0]]))[0]
+    assert between[-1] == between.max() > np.quantile(ae.explain(X)[:, -1], 0.999)
+
+
+def test_explain_has_the_part_in_every_container(ae):
+    frame = pd.DataFrame(WINE, columns=[f"c{j}" for j in range(13)])
+    fitted = Autoencoder(3, random_state=0, max_iter=30).fit(frame)
+    parts = fitted.explain(frame)
+    assert list(parts.columns) == [*frame.columns, "(code)"]
+    np.testing.assert_array_equal(parts.to_numpy(), ae.explain(WINE))
+    np.testing.assert_array_equal(ae.explain(WINE).sum(axis=1), ae.anomaly_score(WINE))
+    long = fitted.explain(frame, detail=True)
+    assert len(long) == 178 * 14
+    last = long[long["column"] == "(code)"]
+    np.testing.assert_array_equal(last["nats"], parts["(code)"])
+    assert last["observed"].isna().all()
+    record = ae.explain(WINE[:2], detail=True)
+    assert record["column"][13] == "(code)"
+    assert np.isnan(record["expected"][[13, 27]]).all()
+
+
+def test_a_column_of_that_name_keeps_it():
+    frame = pd.DataFrame(WINE[:, :3], columns=["(code)", "b", "c"])
+    parts = Autoencoder(1, random_state=0, max_iter=5).fit(frame).explain(frame)
+    assert list(parts.columns) == ["(code)", "b", "c", "((code))"]
+
+
+def test_it_is_saved_and_rows_stand_alone(ae, tmp_path):
+    ae.save(tmp_path / "m.xhat")
+    again = load(tmp_path / "m.xhat")
+    np.testing.assert_array_equal(again.explain(WINE), ae.explain(WINE))
+    alone = [ae.explain(WINE[i : i + 1]) for i in range(20)]
+    np.testing.assert_array_equal(np.vstack(alone), ae.explain(WINE)[:20])
+
+
+def test_a_file_with_half_of_it_is_refused(ae, tmp_path, monkeypatch):
+    from xhat import persist
+
+    pack = persist.pack
+
+    def without(form, header, arrays):
+        return pack(form, header, {n: a for n, a in arrays.items() if n != "code_metric"})
+
+    monkeypatch.setattr(persist, "pack", without)
+    ae.save(tmp_path / "half.xhat")
+    with pytest.raises(ModelFileError, match="only some of the arrays of the code"):
+        load(tmp_path / "half.xhat")
+
+
+def test_few_rows_have_no_such_part():
+    assert [stored_size(n) for n in (7, 8, 15, 16, 10**7)] == [0, 8, 8, 16, 256]
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    ae = Autoencoder(1, random_state=0).fit(X)
+    assert ae.explain(X).shape == (6, 3)
+
+
+def test_strange_held_out_rows_do_not_widen_the_spread():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 2)) @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(4000, 5))
+    model = Autoencoder(2, random_state=0, max_iter=2).fit(X)._fit.model
+    dirty = X.copy()
+    dirty[::40, 3] += 3
+    clean, spread = residual_spread(model, X, None), residual_spread(model, dirty, None)
+    assert spread[3] == pytest.approx(clean[3], rel=0.15)
+    Z = model.schema.encode(X).X
+    shown = X.clip(X.min(axis=0), X.max(axis=0))
+    R = np.abs(Z - model.schema.encode(model.decode(model.codes(shown))).X)
+    np.testing.assert_allclose(clean, np.quantile(R, 0.6827, axis=0), rtol=0.02)

@@ -9,6 +9,7 @@ from typing import Any
 
 from xhat.data.kinds import Binary
 from xhat.estimator import Autoencoder
+from xhat.train.optimizers import Adam
 from xhat.train.schedules import OneCycle
 
 
@@ -17,8 +18,8 @@ def hinton2006(**parameters: Any) -> Autoencoder:
 
     Hinton and Salakhutdinov (Science 313, 2006, 504) fine-tune by cross-entropy, too, and report a
     squared error of 3.00 per MNIST test image after layer-by-layer pretraining. Here the linear
-    path takes the place of the pretraining. On 6,000 of the training images, ten epochs with
-    cross-entropy left 3.10, with squared error 4.97.
+    path takes the place of the pretraining. Cross-entropy and weight decay were chosen on 6,000 of
+    the training images.
 
     Examples
     --------
@@ -32,6 +33,8 @@ def hinton2006(**parameters: Any) -> Autoencoder:
         "activation": ("silu", "identity"),
         "batch_size": 128,
         "max_iter": 40,
+        "stopping": None,  # the loss falls most at the end, as the rate decays
+        "optimizer": Adam(weight_decay=0.1),
         "learning_rate": OneCycle(1e-3),
         "validation_fraction": 0.02,
     }

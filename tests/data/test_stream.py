@@ -269,7 +269,9 @@ def test_a_fit_from_disk_is_as_good_as_one_in_memory(files, small, name, tmp_pat
     assert ae._storage == reference._storage
     assert ae.heads_ == reference.heads_
     assert abs(ae.score(table) / reference.score(table) - 1) < 0.05
-    assert abs(ae.offset_ / reference.offset_ - 1) < 0.1
+    # Not compared with the reference's offset: the two hold out different rows, and the heavy tails
+    # of this table move it by a factor of two from seed to seed. What it must mean is fixed.
+    assert abs((ae.anomaly_score(table) > -ae.offset_).mean() - 0.05) < 0.01
     ae.save(tmp_path / "a.xhat")
     Autoencoder(**SETTINGS).fit(open_stream(str(files / name))).save(tmp_path / "b.xhat")
     assert (tmp_path / "a.xhat").read_bytes() == (tmp_path / "b.xhat").read_bytes()

@@ -20,7 +20,7 @@ const pairLegend = () => el("div", { class: "legend" },
   el("span", {}, svg("svg", { width: 22, height: 14, "aria-hidden": "true" }, svg("line", { x1: 1, x2: 21, y1: 7, y2: 7, class: "s-pca", "stroke-width": 3 })), "the difference"));
 {
   const S = R.scores, node = section("scores", "Scores: strangest rows",
-    "How to read it: each bar counts rows of a score; usual rows stand left, strange ones right of the dashed threshold. A score of 0 is a row rebuilt perfectly.");
+    "How to read it: each bar counts rows of a score; usual rows stand left, strange ones right of the dashed threshold. A score of 0 is a row rebuilt perfectly from a usual code.");
   const host = el("div", { class: "plot" }), said = el("p", { id: "threshold-said", role: "status" });
   let at = 0, plot = null;
   const draw = (width) => {

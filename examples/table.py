@@ -16,7 +16,7 @@ scores, parts, expected = (
     ae.reconstruct(wine.data),
 )
 for row in np.argsort(-scores)[:3]:
-    column = parts[row].argmax()
+    column = parts[row, :-1].argmax()  # the last part is that of the row as a whole, its code's
     print(
         f"wine {row}: {scores[row]:.0f} nats, most of all {wine.feature_names[column]} = "
         f"{wine.data[row, column]:g} where {expected[row, column]:.3g} is expected"

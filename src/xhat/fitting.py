@@ -296,7 +296,7 @@ def _train(
     """
     request, net = ready.request, ready.shape.net
     exact = request.exact(ready.source.n)
-    how = settle_training(request, ready.rows.n, exact=exact, choices=ready.choices)
+    how = settle_training(request, ready.rows.n, net.size, exact=exact, choices=ready.choices)
     theta = ready.start(rng)
     epochs = 0 if ready.shape.is_pca else how.epochs
     if ready.shape.is_pca:

@@ -106,9 +106,9 @@ def test_fit_score_explain_impute(name, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     score, reasons = pd.read_csv("score.csv"), pd.read_csv("explain.csv")
     assert list(score.columns) == ["score", "outlier"]
-    assert list(reasons.columns) == [*before.column_names, "top"]
+    assert list(reasons.columns) == [*before.column_names, "(code)", "top"]
     parts = reasons[before.column_names].to_numpy()
-    np.testing.assert_allclose(parts.sum(axis=1), score["score"], rtol=1e-12)
+    np.testing.assert_allclose(parts.sum(axis=1) + reasons["(code)"], score["score"], rtol=1e-12)
     assert (reasons["top"] == np.array(before.column_names)[parts.argmax(axis=1)]).all()
     assert (parts[pd.DataFrame(before.to_pydict()).isna().to_numpy()] == 0).all()
     # The written table reads back with the same columns, order, types; seen cells are the same.

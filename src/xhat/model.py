@@ -20,17 +20,12 @@ from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
-from xhat.weights import weighted_quantile
 
 Floats = npt.NDArray[np.float64]
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 500_000
 #: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1.
 ROUNDS = 3
-#: Share of the held-out residuals that are smaller than their spread: a normal column's one sigma.
-WITHIN = 0.6827
-#: Held-out rows and cells from which the spread is taken, at most: a bound on memory.
-SPREAD_ROWS, SPREAD_CELLS = 8192, 2**23
 
 
 @dataclass
@@ -271,26 +266,16 @@ class Model:
 def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:
     """Return the spread of each encoded column's residual on rows X, with a floor.
 
-    Of squared-error columns what 68 % of the residuals stay below: a few strange rows among
-    the held-out ones do not widen it, as they would a standard deviation. Counts: the root of the
-    mean of Pearson's statistic. The floor is a tenth of the standard deviation, for columns that
-    rarely change, and 1e-4 of the column's own scale: constant and perfectly rebuilt columns have
-    no residual, and rounding alone (1e-7 in float32) must not count as strange.
+    The floor is 1e-4 of the column's own scale: constant and perfectly rebuilt columns have no
+    residual, and rounding alone (1e-7 in float32) must not count as strange.
     """
-    n, d = X.shape[0], model.net.d  # type: ignore[attr-defined]
-    most = max(1, min(SPREAD_ROWS, SPREAD_CELLS // d))
-    if n > most:
-        picked = np.linspace(0, n - 1, most).astype(np.intp)
-        X, weight = X[picked], None if weight is None else weight[picked]  # type: ignore[index]
-    parts = list(model.residuals(X))
-    R, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
-    w = np.ones(len(R)) if weight is None else weight
-    total = w @ seen
+    w = np.ones(X.shape[0]) if weight is None else weight  # type: ignore[attr-defined]
+    total, seen, first = np.zeros(model.net.d), np.zeros(model.net.d), 0
+    for R, mask in model.residuals(X):
+        part = w[first : first + len(R)]
+        total += part @ R
+        seen += part @ mask
+        first += len(R)
     # Nothing observed here: as uncertain as the column itself
-    std = np.where(total > 0, np.sqrt((w @ R) / np.where(total > 0, total, 1.0)), 1.0)
-    spread = std.copy()
-    for j in np.flatnonzero(model.schema.squared & (total > 0)):
-        kept = seen[:, j] > 0
-        within = weighted_quantile(R[kept, j], None if weight is None else weight[kept], WITHIN)
-        spread[j] = max(np.sqrt(within), std[j] / 10)
+    spread = np.where(seen > 0, np.sqrt(total / np.where(seen > 0, seen, 1.0)), 1.0)
     return np.asarray(np.maximum(spread, np.where(model.schema.counts, 1.0, 1e-4)))

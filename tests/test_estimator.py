@@ -186,6 +186,15 @@ def test_a_stored_verdict_keeps_the_losses_of_every_column(tmp_path):
         assert len(verdict.by_column) == 6
 
 
+def test_the_folds_of_a_wide_table_train_equally_long(monkeypatch):
+    monkeypatch.setattr("xhat.auto.FULL_BATCH_WORK", 100_000_000)
+    X = np.random.default_rng(0).normal(size=(101, 30))  # folds of 18 and 19 rows
+    ae = Autoencoder(5, random_state=0).fit(X)
+    epochs = len(ae.history_["held_out_loss"]) - 1
+    assert 200 < epochs < 1500
+    assert ae.choices_["max_iter"] == f"{epochs} (full-batch steps)"
+
+
 def test_verdict_is_taken_on_rows_used_for_nothing_else_and_says_who_wins():
     ae = Autoencoder(random_state=0).fit(DIGITS)
     verdict = ae.compare_pca()

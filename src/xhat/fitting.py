@@ -165,7 +165,10 @@ def _fit_small(
     Only the last training has checkpoints: a resumed fit computes the folds anew.
     """
     request, source, net = ready.request, ready.source, ready.shape.net
-    same = replace(request, n_components=net.k, hidden=net.hidden)
+    settled = Choices()
+    how = settle_training(request, ready.rows.n, net.size, exact=True, choices=settled)
+    # Folds differ by a row: what is settled from their sizes must not differ.
+    same = replace(request, n_components=net.k, hidden=net.hidden, epochs=how.epochs)
     seed = int(rng.integers(2**63))
 
     def run(split: Split, epochs: int | None) -> tuple[Prepared, LoopState]:
@@ -194,7 +197,7 @@ def _fit_small(
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
-    said = {**final.choices.said, **ready.choices.said}
+    said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
     said["selection"] = (
         f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, cross-fitted in {FOLDS} folds"
     )

@@ -462,7 +462,7 @@ PEERS = {
     "fit float32": partial(fit, dtype=np.float32),
     "fit float64": partial(fit, dtype=np.float64),
 }
-#: What a peer imports, and would import once in a long session: not part of a cold measurement.
+#: What a peer imports, once for however many models: not part of a cold measurement.
 IMPORTS = {
     "torch": "torch",
     "jax scan": "jax.numpy",

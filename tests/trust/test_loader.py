@@ -3,6 +3,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import mutants
 import numpy as np
@@ -521,3 +522,21 @@ def test_what_is_no_value(value):
 )  # fmt: skip
 def test_types(value, hint, good):
     assert plain.conforms(value, hint) is good
+
+
+def test_the_codes_part_of_the_score(refused, monkeypatch):
+    ae = rich_model()
+    part = ae._fit.model.code
+    wrong = "array 'code_constants' holds a number that is not what it must be"
+    for change, reason in (
+        ({"stored": part.stored[:5]}, "array 'code_stored' holds 5 codes"),
+        ({"stored": np.tile(part.stored, (40, 1))[:264]}, "array 'code_stored' holds 264 codes"),
+        ({"stored": part.stored[:, :1]}, "array 'code_stored' has shape"),
+        ({"unit": 0.0}, wrong),
+        ({"usual": -1.0}, wrong),
+        ({"weight": -1.0}, wrong),
+    ):
+        monkeypatch.setattr(ae._fit.model, "code", replace(part, **change))
+        assert refused(to_bytes(ae)).startswith(reason)
+    monkeypatch.setattr(ae._fit.model, "code", None)
+    assert refused(to_bytes(ae)) is None

@@ -231,7 +231,10 @@ class Job:
 
         self._write(self._each(make), ["score"])
         if bad:
-            self.words.say(f"note: {len(bad)} rows could not be scored; the first: {bad[0]}")
+            self.words.say(
+                f"note: {len(bad)} row{'s' * (len(bad) != 1)} could not be scored; "
+                f"the first: {bad[0]}"
+            )
         if self.apart:
             with about(self.data):
                 self.words.say(rate_scores(np.array(seen), limit, labels))

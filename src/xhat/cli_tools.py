@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xhat import files
 from xhat.errors import CellError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def check_output(output: str, *inputs: str) -> None:
         Path(path).exists() and Path(path).samefile(output) for path in inputs
     ):
         raise ParameterError(f"-o {output} would overwrite the input: give another name")
-    folder = Path(output).parent
+    folder = files.replaceable(output).parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
 

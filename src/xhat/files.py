@@ -2,6 +2,7 @@
 
 A file is written under a temporary name in the same folder, flushed to the disk, and renamed over
 the final name; then the folder is flushed. A crash or a full disk leaves the old file as it was.
+A symbolic link is followed; devices, pipes and folders are refused.
 Every operation that can fail asks ``fault`` first, so that a test can make the k-th one fail
 (tests/trust/test_faults.py). An error names the file that was asked for.
 """
@@ -41,7 +42,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     >>> (folder / "a.bin").read_bytes()
     b'whole'
     """
-    final = Path(path)
+    final = replaceable(path)
     with _named(final):
         fault("create")
         descriptor, name = tempfile.mkstemp(prefix=f".{final.name[:100]}.", suffix=SUFFIX,
@@ -66,6 +67,24 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
         raise
     _sync_folder(final)
+
+
+def replaceable(path: str | os.PathLike[str]) -> Path:
+    """Return the file to replace, behind a symbolic link if there is one.
+
+    A device, a pipe or a folder is refused: a rename would put a file in its place.
+
+    Raises
+    ------
+    OSError
+        The path is none of a file, a link to one, and a free name.
+    """
+    final = Path(path)
+    streams = str(final).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    if streams or (final.exists() and not final.is_file()):
+        problem = "not a regular file, so it cannot be replaced whole: name a new file"
+        raise OSError(errno.EINVAL, problem, str(path))
+    return final.resolve() if final.is_symlink() else final
 
 
 class _Whole(io.RawIOBase):

@@ -267,7 +267,7 @@ def test_a_real_disk_full_at_20_sizes(disk, tmp_path, monkeypatch, capsys, name)
         assert old.read_bytes() == whole[old.name]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="Linux only")
 @pytest.mark.parametrize("words", [COMMANDS["score to csv"][:3], ["info", "m.xhat"]])
 def test_standard_output_full(folder, words):
     with Path("/dev/full").open("w") as full:
@@ -277,6 +277,35 @@ def test_standard_output_full(folder, words):
     assert done.returncode == 74, done.stderr
     assert done.stderr.count("\n") == 1
     assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("words", [fits.fit_words(epochs=1), COMMANDS["score to csv"]])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: Path(path).symlink_to("/dev/full")]
+)
+def test_what_is_no_file_is_never_replaced(folder, capsys, words, make):
+    """A rename over a device or a pipe would put a file in its place."""
+    make("x.csv")
+    before = Path("x.csv").stat()
+    words = [*words, "-o", "x.csv"]
+    assert run(words) == 74
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "x.csv" in err
+    assert "not a regular file" in err
+    assert os.path.samestat(before, Path("x.csv").stat())
+    with pytest.raises(OSError, match="not a regular file"), files.atomic("/dev/stdout"):
+        pass
+
+
+def test_a_link_stays_a_link(folder):
+    """The file behind a symbolic link is replaced, not the link."""
+    Path("link.csv").symlink_to("new.csv")
+    Path("new.csv").write_bytes(b"old")
+    words = COMMANDS["score to csv"]
+    assert run([*words[:3], "-o", "link.csv", "--quiet"]) == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("new.csv").read_bytes() != b"old"
 
 
 def test_two_writers_never_tear_a_file(tmp_path):

@@ -314,7 +314,10 @@ def check_finite(X: Any, names: list[str]) -> None:
     row, j, value = first
     total, columns = int(bad.sum()), int((bad > 0).sum())
     others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
-    advice = f"correct these rows, or drop the column (--drop {names[j]})"
+    advice = (
+        "correct these rows, score the others (--bad-rows keep), "
+        f"or fit without the column (--drop {names[j]})"
+    )
     raise CellError(names[j], row, f"{value:g} is infinity (inf){others}", advice)
 
 

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse.linalg
-from threadpoolctl import threadpool_limits
 
 from xhat.data.batches import Affine, Rows, rows_per_tile, tile_rows, tiles
+from xhat.engines.base import one_blas_thread
 from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
 from xhat.maths.params import Network, Views
@@ -74,7 +74,7 @@ def fit_pca(rows: Rows, k: int) -> PCA:
 
     The Gram matrix is summed in fixed tiles in float64 on one thread: same rows, same bytes.
     """
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         if rows.width > DENSE_SOLVER >= 3 * k and (sparse := rows.affine) is not None:
             mean, variances, vectors, total = _sparse_leading(sparse, rows, k)
         else:
@@ -243,7 +243,7 @@ def _fit_decoder(
 
     start = np.zeros(shape)
     start[:, -1] = mean
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         found = scipy.optimize.minimize(
             fun, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60, "maxcor": 10}
         )

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
-from xhat.engines.base import Engine
+from xhat.engines.base import Engine, one_blas_thread
 from xhat.maths.types import Matrix, Vector
 from xhat.weights import weighted_quantile
 
@@ -21,11 +20,13 @@ Floats = npt.NDArray[np.float64]
 NAME = "(code)"
 #: Sets of stored codes, and codes in each at most. Several small sets: a small group of strange
 #: training rows is in few of them, so that its like are still far from most sets.
-SETS, LARGEST = 8, 32
+SETS, LARGEST = 8, 64
 #: Codes per step: their distances stay in cache.
 STEP = 4096
 #: What a usual row is, and where the strange ones begin, among the held-out rows.
 USUAL, STRANGE = 0.5, 0.95
+#: How much a strange code counts beside strange columns.
+SHARE = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class CodePart:
     def nearest(self, H: Matrix) -> Floats:
         """Return the squared distance to the nearest stored code of each set, (n, SETS)."""
         if "mapped" not in self._cache:
-            with threadpool_limits(limits=1, user_api="blas"):
+            with one_blas_thread():
                 self._cache["mapped"] = self.stored @ self.metric
         return self.engine.nearest(H, self.metric, self._cache["mapped"], SETS)  # (50)
 
@@ -87,7 +88,7 @@ def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
     The metric is the decoder's, to first order: the linear map that best takes H to X_hat.
     """
     stored = H.astype(np.float64)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         A, B = stored - stored.mean(axis=0), X_hat - X_hat.mean(axis=0, dtype=np.float64)
         slope = np.linalg.lstsq(A, B.astype(np.float64), rcond=1e-6)[0]
         squares, V = np.linalg.eigh(slope @ slope.T)
@@ -99,7 +100,7 @@ def stored_size(n: int) -> int:
     """Return how many of n training rows are stored: SETS times a power of two.
 
     >>> stored_size(7), stored_size(100), stored_size(10**6)
-    (0, 64, 256)
+    (0, 64, 512)
     """
     size = min(LARGEST, n // SETS)
     return SETS * 2 ** (size.bit_length() - 1) if size else 0
@@ -118,8 +119,8 @@ class Unseen:
 def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[Floats]]:
     """Return ``part`` with unit, usual level and weight, and the scores of the unseen rows.
 
-    The weight makes the code count as much as the columns do: from the median row to the one that
-    5 % exceed, both parts grow by the same number of nats (equation 53).
+    The weight makes the code count twice as much as the columns do: from the median row to the one
+    that 5 % exceed, its part grows by twice as many nats (equation 53).
     """
     weight = None
     if unseen[0].weight is not None:
@@ -136,6 +137,8 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
     usual = at(levels, USUAL)
     growth = at(levels, STRANGE) - usual
     nats = at(columns, STRANGE) - at(columns, USUAL)
-    part = replace(part, unit=unit, usual=usual, weight=nats / growth if growth > 0 else 0.0)
+    part = replace(
+        part, unit=unit, usual=usual, weight=SHARE * nats / growth if growth > 0 else 0.0
+    )
     added = [part.weight * np.maximum(level - usual, 0) for level in levels]
     return part, [c + a for c, a in zip(columns, added, strict=True)]

@@ -7,7 +7,7 @@ Must not know: estimators, containers, how the parameters were found.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,11 @@ from xhat.maths.types import Matrix, Vector
 Floats = npt.NDArray[np.float64]
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 500_000
-#: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1.
+#: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1. More
+#: rounds fill cells better that the others determine, and worse that they hardly know.
 ROUNDS = 3
+#: Rounds before such a model reads a row, where only the other cells count.
+READING_ROUNDS = 4
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Model:
     engine : Engine
         Computes codes and pre-activations.
     rounds : int
-        How often ``impute`` feeds what it filled back to the encoder.
+        How often ``impute`` feeds what it filled back to the encoder; 1 for a denoising model.
     code : CodePart or None
         How unusual a code is; None in model files that were written before there was one.
     """
@@ -192,15 +195,12 @@ class Model:
         so that what was filled helps to fill the rest.
         """
         filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
-        for rows, raw, tile in self._encoded(X):
+        for rows, raw, tile in self._encoded(X, rounds=self.rounds - 1):
             if tile.mask is None:
                 filled[rows] = raw
                 continue
-            Z = tile.X
-            for _ in range(self.rounds):
-                A_hat = self._output(Z)
-                Z_hat = heads.predict(self.net.blocks, A_hat)
-                Z = np.where(tile.mask > 0, tile.X, self.schema.inside(Z_hat)).astype(Z.dtype)
+            Z_hat = heads.predict(self.net.blocks, self._output(tile.X))
+            Z = np.where(tile.mask > 0, tile.X, self.schema.inside(Z_hat)).astype(tile.X.dtype)
             if rng is not None:
                 Z = np.where(tile.mask > 0, tile.X, self._draw(Z_hat, rng))
             filled[rows] = np.where(np.isnan(raw), self.schema.decode(Z), raw)
@@ -231,8 +231,10 @@ class Model:
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
 
-    def _encoded(self, X: object, *, large: bool = False) -> Iterator[tuple[slice, Matrix, Batch]]:
-        """Yield (which rows, raw rows, encoded rows) per tile.
+    def _encoded(
+        self, X: object, *, large: bool = False, rounds: int = READING_ROUNDS
+    ) -> Iterator[tuple[slice, Matrix, Batch]]:
+        """Yield (which rows, raw rows, encoded rows) per tile; see _filled_in for the rounds.
 
         Tiles may be ``large`` where only rows count and no sums are taken: fewer calls.
         """
@@ -243,7 +245,30 @@ class Model:
         for start in range(0, n, size):
             raw = dense(X[start : start + size])  # type: ignore[index]
             self.schema.check(raw, np.arange(start, start + len(raw)))
-            yield slice(start, start + len(raw)), raw, self.schema.encode(raw)
+            tile = self._filled_in(raw, self.schema.encode(raw), rounds)
+            yield slice(start, start + len(raw)), raw, tile
+
+    def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
+        """Return encoded rows whose cells that say nothing hold what the model expects there.
+
+        These are missing cells and levels never seen. They start at the training mean; each round
+        replaces them by the reconstruction. A denoising model has learnt what the mean in place of
+        a cell means; any other one has not, and would expect nonsense of the other cells.
+        """
+        levels = any(column.places for column in self.schema.columns)
+        if self.rounds == 1 or (tile.mask is None and not levels):
+            return tile
+        silent = (np.isnan(raw) | self.schema.new_levels(raw))[:, self.schema.group]
+        some = silent.any(axis=1)
+        if not some.any():
+            return tile
+        part, silent = tile.X[some], silent[some]
+        for _ in range(rounds):
+            Z_hat = heads.predict(self.net.blocks, self._output(part))
+            part = np.where(silent, self.schema.inside(Z_hat), part).astype(part.dtype)
+        X = tile.X.copy()
+        X[some] = part
+        return replace(tile, X=X)
 
     def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
         """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""

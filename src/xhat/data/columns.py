@@ -30,6 +30,7 @@ from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 #: exp of the count head is linear from this factor above the training maximum on.
 FAR_ABOVE = 20.0
 
@@ -264,12 +265,16 @@ class Schema:
         Twice ``log(rows + 1)``: once by the rule of succession for a new level to appear at all
         after ``rows`` known ones, once for it being this one.
         """
-        nats = np.zeros(X.shape)
+        nats = [2 * np.log1p(column.rows) for column in self.columns]
+        return np.where(self.new_levels(X), nats, 0.0)
+
+    def new_levels(self, X: Matrix) -> Flags:
+        """Return which cells hold levels never seen in training."""
+        new = np.zeros(X.shape, dtype=bool)
         for j, column in enumerate(self.columns):
             if isinstance(column.kind, Categorical):
-                new = ~np.isnan(X[:, j]) & (_places(column, X[:, j]) < 0)
-                nats[new, j] = 2 * np.log1p(column.rows)
-        return nats
+                new[:, j] = ~np.isnan(X[:, j]) & (_places(column, X[:, j]) < 0)
+        return new
 
     def check(self, X: Matrix, index: Integers) -> None:
         """Refuse values that a column's output function can never produce.

@@ -7,7 +7,9 @@ more than a small step itself.
 
 from __future__ import annotations
 
+import importlib
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -193,6 +195,13 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread, so that its sums do not depend on how many there are."""
+    pools: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return pools
+
+
 @cache
 def _thread_pools() -> ThreadpoolController:
+    importlib.import_module("scipy.linalg")  # NumPy and SciPy may each bring a BLAS of their own
     return ThreadpoolController()  # once: looking through the loaded libraries takes milliseconds

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
-from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run
+from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run, one_blas_thread
 from xhat.maths.heads import cell_floor, cell_loss
 from xhat.maths.objective import Batch, Objective, decode, encode, loss_and_grad, row_losses
 from xhat.maths.params import Network, Views
@@ -23,12 +22,6 @@ class ReferenceEngine:
     """NumPy implementation of the Engine protocol."""
 
     name = "reference"
-
-    def __init__(self) -> None:
-        self._threads = ThreadpoolController()
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return ReferenceEngine, ()  # the thread controller holds handles that do not pickle
 
     def describe(self) -> str:
         """Return what it runs on."""
@@ -50,7 +43,7 @@ class ReferenceEngine:
         grad = np.empty_like(theta)
         losses = np.empty(len(run.learning_rates))
         # One thread per BLAS call: a threaded product may split its sums.
-        with self._threads.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             for i, learning_rate in enumerate(run.learning_rates):
                 start = i * run.batch_size
                 rows = run.order[start : start + run.batch_size]
@@ -67,7 +60,7 @@ class ReferenceEngine:
         self, objective: Objective, theta: Vector, batch: Batch, grad: Vector
     ) -> float:
         """Return J and write its gradient (see Engine.loss_and_grad)."""
-        with self._threads.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             X_tilde = objective.corrupt(batch.X, 0, np.arange(len(batch.X), dtype=np.uint64))
             return loss_and_grad(objective, theta, batch, grad, X_tilde)
 
@@ -97,7 +90,7 @@ class ReferenceEngine:
         """Return the (weighted) mean loss, summed tile by tile in float64."""
         views = Views(net, theta)
         total, weights = 0.0, 0.0
-        with self._threads.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             for start in range(0, len(batch.X), TILE):
                 tile = take(batch, slice(start, start + TILE))
                 A_hat = decode(net, views, encode(net, views, tile.X).H[-1]).A_hat

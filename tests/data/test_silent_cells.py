@@ -1,0 +1,61 @@
+"""Cells that say nothing, missing or of a level never seen, do not make the others look strange."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xhat import Autoencoder
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Return three numbers and a level, each nearly known from the others."""
+    rng = np.random.default_rng(0)
+    level = rng.integers(3, size=2000)
+    t = 3 * level + rng.normal(size=2000)
+    numbers = t[:, None] * [1.0, -0.5, 2.0] + 0.01 * rng.normal(size=(2000, 3))
+    frame = pd.DataFrame(numbers, columns=["a", "b", "c"])
+    return frame.assign(level=np.array(["low", "middle", "high"])[level])
+
+
+@pytest.fixture(scope="module")
+def ae(table):
+    return Autoencoder(2, random_state=0, max_iter=60).fit(table)
+
+
+def test_a_level_never_seen_is_blamed_itself(ae, table):
+    rows = table.iloc[:300].assign(level="new")
+    parts = ae.explain(rows)[list(table.columns)]
+    assert (parts.idxmax(axis=1) == "level").mean() > 0.95
+    assert np.median(parts["level"]) == pytest.approx(2 * np.log(len(table) * 0.8 + 1))
+
+
+def test_a_missing_cell_leaves_the_others_as_they_are(ae, table):
+    """The mean in its place is far from most rows: their other cells would not fit to it."""
+    limit = np.quantile(ae.anomaly_score(table), 0.99)
+    holes = table.assign(a=np.nan)
+    assert (ae.anomaly_score(holes) > limit).mean() < 0.1
+    assert ae.explain(holes)["a"].eq(0).all()
+    far = np.abs(ae.reconstruct(holes)["a"] - table["a"])
+    assert np.median(far) < 0.2 * table["a"].std()
+
+
+def test_filled_rows_stand_alone(ae, table):
+    holes = table.iloc[:40].copy()
+    holes.loc[::3, "b"] = np.nan
+    holes.loc[1::3, "level"] = "new"
+    whole = ae.explain(holes).to_numpy()
+    alone = [ae.explain(holes.iloc[i : i + 1]).to_numpy() for i in range(len(holes))]
+    np.testing.assert_array_equal(np.vstack(alone), whole)
+    np.testing.assert_array_equal(whole.sum(axis=1), ae.anomaly_score(holes))
+
+
+def test_a_denoising_model_is_shown_what_it_was_trained_on(table):
+    holes = table.copy()
+    holes.loc[::7, "a"] = np.nan
+    ae = Autoencoder(2, random_state=0, max_iter=3).fit(holes)
+    model = ae._fit.model
+    assert model.rounds == 1
+    raw = np.array([[np.nan, 0.0, 0.0, 0.0]])
+    ((_, _, tile),) = model._encoded(raw)
+    np.testing.assert_array_equal(tile.X, model.schema.encode(raw).X)

@@ -12,6 +12,8 @@ from xhat.train.schedules import Constant, OneCycle, Schedule
 
 #: Up to this many rows training is full batch in float64 (and weights are exact repetition).
 SMALL = 1000
+#: Weights from which on small batches no longer pay.
+MANY_WEIGHTS = 150_000
 #: Rows times weights of all full-batch steps together, about: 10 to 20 s on two cores.
 FULL_BATCH_WORK = 10**11
 #: Below this many rows nothing but PCA is fitted unless layers are asked for.
@@ -75,17 +77,25 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
     return False, "no start at PCA without hidden layers and a linear code smaller than the row"
 
 
-def batch_size(n: int, *, exact: bool) -> tuple[int, str]:
-    """All rows where training is exact (see SMALL), else 128, and 256 from 20,000 rows on."""
+def batch_size(n: int, weights: int, *, exact: bool) -> tuple[int, str]:
+    """All rows where training is exact (see SMALL), else few: 32, and 64 from 20,000 rows on.
+
+    Networks of many weights take four times as many: there a step costs as much for few rows, and
+    their gradient is noisier.
+    """
     if exact:
         return n, "full batch"
-    return (128 if n < 20_000 else 256), f"{n} training rows"
+    size = 32 if n < 20_000 else 64
+    if weights > MANY_WEIGHTS:
+        return 4 * size, f"{n} training rows, {weights} weights"
+    return size, f"{n} training rows"
 
 
 def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, str]:
-    """About 20,000 steps in 20 to 1,000 epochs; full batch: 1,500 epochs of one step.
+    """About 20,000 steps, 40,000 or more of small batches, in 10 to 1,000 epochs.
 
-    Full batches of wide tables take fewer, at least 200: cross-fitting runs six such trainings.
+    A full batch takes 1,500 steps; of wide tables fewer, at least 200: cross-fitting runs six such
+    trainings.
 
     >>> epochs(400, 400, "adam", 10_000)[0], epochs(800, 800, "adam", 310_000)[0]
     (1500, 403)
@@ -95,8 +105,9 @@ def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, st
     if size >= n:
         most = FULL_BATCH_WORK // max(n * weights, 1)
         return max(200, min(1500, most)), "full-batch steps"
+    wanted = 20_000 if size >= 128 else 50_000 if size >= 64 else 40_000
     steps = -(-n // size)
-    return max(20, min(1000, round(20_000 / steps))), "about 20,000 steps"
+    return max(10, min(1000, round(wanted / steps))), f"about {wanted:,} steps"
 
 
 def schedule(optimizer: str) -> tuple[Schedule, str]:

@@ -167,7 +167,9 @@ def settle_training(
 ) -> Schooling:
     """Settle batch size, epochs, schedule and stopping for n training rows and some weights."""
     kind = type(request.optimizer).__name__.lower()
-    size = choices.settle("batch_size", request.batch_size, lambda: auto.batch_size(n, exact=exact))
+    size = choices.settle(
+        "batch_size", request.batch_size, lambda: auto.batch_size(n, weights, exact=exact)
+    )
     epochs = choices.settle("max_iter", request.epochs, lambda: auto.epochs(n, size, kind, weights))
     schedule = choices.settle("learning_rate", request.schedule, lambda: auto.schedule(kind))
     stopping = choices.settle("stopping", request.stopping, lambda: auto.stopping(epochs))

@@ -12,6 +12,8 @@ from xhat.train.schedules import Constant, OneCycle, Schedule
 
 #: Up to this many rows training is full batch in float64 (and weights are exact repetition).
 SMALL = 1000
+#: From so many rows on fits take more steps, or larger ones.
+LARGE = 20_000
 #: Weights from which on small batches no longer pay.
 MANY_WEIGHTS = 150_000
 #: Rows times weights of all full-batch steps together, about: 10 to 20 s on two cores.
@@ -78,21 +80,20 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
 
 
 def batch_size(n: int, weights: int, *, exact: bool) -> tuple[int, str]:
-    """All rows where training is exact (see SMALL), else few: 32, and 64 from 20,000 rows on.
+    """All rows where training is exact (see SMALL), else 64.
 
-    Networks of many weights take four times as many: there a step costs as much for few rows, and
-    their gradient is noisier.
+    Networks of many weights take 128, and 256 from 20,000 rows on: there a step costs as much for
+    few rows, and their gradient is noisier.
     """
     if exact:
         return n, "full batch"
-    size = 32 if n < 20_000 else 64
     if weights > MANY_WEIGHTS:
-        return 4 * size, f"{n} training rows, {weights} weights"
-    return size, f"{n} training rows"
+        return (128 if n < LARGE else 256), f"{n} training rows, {weights} weights"
+    return 64, f"{n} training rows"
 
 
 def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, str]:
-    """About 20,000 steps, 40,000 or more of small batches, in 10 to 1,000 epochs.
+    """About 20,000 steps, 25,000 or 50,000 of fewer than 128 rows, in 10 to 1,000 epochs.
 
     A full batch takes 1,500 steps; of wide tables fewer, at least 200: cross-fitting runs six such
     trainings.
@@ -105,7 +106,7 @@ def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, st
     if size >= n:
         most = FULL_BATCH_WORK // max(n * weights, 1)
         return max(200, min(1500, most)), "full-batch steps"
-    wanted = 20_000 if size >= 128 else 50_000 if size >= 64 else 40_000
+    wanted = 20_000 if size >= 128 else 25_000 if n < LARGE else 50_000
     steps = -(-n // size)
     return max(10, min(1000, round(wanted / steps))), f"about {wanted:,} steps"
 
@@ -117,6 +118,11 @@ def schedule(optimizer: str) -> tuple[Schedule, str]:
     return OneCycle(2e-3), "one cycle for Adam"
 
 
-def stopping(total_epochs: int) -> tuple[EarlyStopping, str]:
-    """Wait a quarter of the epochs (at least 10) for an improvement."""
-    return EarlyStopping(max(10, total_epochs // 4)), "a quarter of the epochs without improvement"
+def stopping(total_epochs: int, *, full_batch: bool) -> tuple[EarlyStopping, str]:
+    """Wait a quarter of the epochs (at least 10); average over 3 % of them, of mini-batches only.
+
+    Parameters at a high learning rate are noisy, and the held-out loss is often lowest there.
+    """
+    patience = max(10, total_epochs // 4)
+    averaging = 0.0 if full_batch else 0.03 * total_epochs
+    return EarlyStopping(patience, averaging=averaging), "a quarter of the epochs"

@@ -81,8 +81,12 @@ def _pairs(items: Any) -> list[tuple[str, Any]]:
     return pairs
 
 
+#: Fields that files written before they existed do not have.
+LATER: dict[type, set[str]] = {EarlyStopping: {"averaging"}}
+
+
 def construct(cls: type, given: Any) -> Any:
-    """Return an instance of a dataclass from a JSON object with exactly its fields, types checked.
+    """Return an instance of a dataclass from a JSON object with its fields, types checked.
 
     Examples
     --------
@@ -91,7 +95,8 @@ def construct(cls: type, given: Any) -> Any:
     TypeError: EarlyStopping.patience is not what it must be: 'long'
     """
     hints = _hints(cls)
-    if not isinstance(given, dict) or set(given) != set(hints):
+    later = LATER.get(cls, set())
+    if not isinstance(given, dict) or not set(hints) - later <= set(given) <= set(hints):
         raise TypeError(f"{cls.__name__} does not have its fields")
     for name, value in given.items():
         if not conforms(value, hints[name]):

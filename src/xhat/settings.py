@@ -172,5 +172,7 @@ def settle_training(
     )
     epochs = choices.settle("max_iter", request.epochs, lambda: auto.epochs(n, size, kind, weights))
     schedule = choices.settle("learning_rate", request.schedule, lambda: auto.schedule(kind))
-    stopping = choices.settle("stopping", request.stopping, lambda: auto.stopping(epochs))
+    stopping = choices.settle(
+        "stopping", request.stopping, lambda: auto.stopping(epochs, full_batch=size >= n)
+    )
     return Schooling(size, epochs, schedule, stopping)

@@ -42,6 +42,7 @@ def cases():
         "sgd": {"optimizer": SGD(), "learning_rate": 1e-3},
         "corruption, penalty": {"corruption": Masking(0.2), "penalty": L2()},
         "early stopping": {"stopping": EarlyStopping(2), "max_iter": 30},
+        "averaging": {"stopping": EarlyStopping(9, averaging=3)},
         "nothing held out": {"validation_fraction": 0},
         "reference engine": {"engine": "reference"},
         "no seed": {"random_state": None},

@@ -379,6 +379,8 @@ def test_fields_missing_and_unknown(rich, refused):
         ({("parameters", "unknown"): 3}, "the model file is damaged (TypeError: "),
         ({("parameters", "stopping"): {"class": "EarlyStopping", "patience": "x", "min_delta": 0}},
          "the model file is damaged (TypeError: EarlyStopping.patience is not what it must be: 'x'"),
+        ({("parameters", "stopping"): {"class": "EarlyStopping", "patience": 3}},
+         "the model file is damaged (TypeError: EarlyStopping does not have its fields"),
         ({("parameters", "stopping"): {"class": "os.system"}}, "the model file is damaged (KeyErr"),
     ],
     ids=lambda value: str(value)[:60],
@@ -488,6 +490,8 @@ def test_values_there_and_back():
     back = plain.rebuild(json.loads(json.dumps(plain.plain(value))))
     assert back == {"a": OneCycle(1e-3), "b": (1, 2.5, None, "x", True), "c": (EarlyStopping(3),)}
     assert plain.plain({"n": np.float32(0.5)}) == {"map": [["n", 0.5]]}
+    old = {"class": "EarlyStopping", "patience": 3, "min_delta": 0.5}
+    assert plain.rebuild(old) == EarlyStopping(3, 0.5)  # written before there was an averaging
     assert plain.plain(OneCycle) is OneCycle  # a class is no value of the list
 
 

@@ -33,7 +33,7 @@ _FIELDS = {
     *("generator", "epoch_generator", "seed_generator"),
     *("epoch", "step", "optimizer_step", "slots", "best_epoch", "best_loss", "stopped"),
 }
-_ARRAYS = ("theta", "best_theta", "loss", "held_out", "losses", "decay")
+_ARRAYS = ("theta", "best_theta", "average", "loss", "held_out", "losses", "decay")
 
 
 @dataclass
@@ -187,6 +187,7 @@ def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -
     arrays = {
         "theta": state.theta,
         "best_theta": monitor.best_theta,
+        "average": np.empty(0, dtype) if monitor.average is None else monitor.average,
         "loss": np.array(monitor.loss, np.float64),
         "held_out": np.array(monitor.held_out, np.float64),
         "losses": np.concatenate([np.empty(0), *state.losses]),
@@ -227,6 +228,8 @@ def _restore(state: LoopState, header: dict[str, Any], arrays: dict[str, Any]) -
         raise ValueError("its optimiser is another one")
     targets = {"theta": state.theta, "best_theta": monitor.best_theta}
     targets |= {f"slot_{name}": slot for name, slot in slots.items()}
+    if len(arrays["average"]):
+        targets["average"] = monitor.average = np.empty_like(state.theta)
     for name, target in targets.items():
         if arrays[name].shape != target.shape or arrays[name].dtype != target.dtype:
             raise ValueError(f"its array {name} has another shape")

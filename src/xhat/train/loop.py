@@ -75,8 +75,9 @@ def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -
         while state.epoch < last and not state.stopped:
             loss = _epoch(plan, state)
             state.epoch += 1
-            held_out = _held_out_loss(plan, state.theta)
-            state.stopped = state.monitor.record(state.epoch, loss, held_out, state.theta)
+            theta = state.monitor.judged(state.epoch, state.theta)
+            held_out = _held_out_loss(plan, theta)
+            state.stopped = state.monitor.record(state.epoch, loss, held_out, theta)
             on_epoch(state)
             if plan.on_run is not None:
                 plan.on_run(state)

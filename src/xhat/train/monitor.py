@@ -22,16 +22,22 @@ class EarlyStopping:
         Epochs without improvement that are tolerated.
     min_delta : float >= 0
         Relative improvement that counts.
+    averaging : float >= 0
+        What is judged and kept is the running mean of the parameters over about so many epochs
+        (Polyak and Juditsky 1992); up to 1: the parameters at the epoch's end.
     """
 
     patience: int = 20
     min_delta: float = 0.0
+    averaging: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.patience >= 1:
             raise ValueError(f"EarlyStopping(patience={self.patience!r}): patience must be >= 1")
         if not self.min_delta >= 0:
             raise ValueError(f"EarlyStopping(min_delta={self.min_delta!r}): must be >= 0")
+        if not 0 <= self.averaging < float("inf"):
+            raise ValueError(f"EarlyStopping(averaging={self.averaging!r}): must be >= 0")
 
 
 @dataclass
@@ -48,6 +54,16 @@ class Monitor:
     best_loss: float = np.inf
     loss: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
+    average: Vector | None = None
+
+    def judged(self, epoch: int, theta: Vector) -> Vector:
+        """Return the parameters to judge and keep after an epoch: a running mean, if asked for."""
+        if self.stopping is None or self.stopping.averaging <= 1:
+            return theta
+        if self.average is None:
+            self.average = theta.copy()
+        self.average += (theta - self.average) / min(epoch, self.stopping.averaging)
+        return self.average
 
     def record(self, epoch: int, loss: float | None, held_out: float | None, theta: Vector) -> bool:
         """Take in one epoch; return True if training should stop."""

@@ -101,6 +101,8 @@ class Autoencoder(
         10,000) are kept for the verdict alone. 0: train on everything to the last epoch.
     stopping : EarlyStopping, int, None or "auto", default="auto"
         When to stop (int: patience in epochs). None: never early; the best epoch is still kept.
+        ``EarlyStopping(averaging=10)`` judges and keeps the mean of the parameters over about 10
+        epochs; "auto" does so over 3 % of the epochs of mini-batches.
     contamination : float in [0, 0.5] or "auto", default="auto"
         Share of training rows that ``predict`` calls outliers; "auto" is 0.05.
     random_state : int, RandomState or None, default=None

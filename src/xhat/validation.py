@@ -115,7 +115,8 @@ class TableInput:
             if store.reason != "as asked":
                 warnings.warn(
                     f"column {store.name!r} is left out: {store.reason}; "
-                    f"heads={{{store.name!r}: 'categorical'}} keeps it, 'ignore' silences this",
+                    f"heads={{{store.name!r}: 'categorical'}} keeps it, 'ignore' silences this "
+                    "(commands: --heads FILE, --drop NAME)",
                     UserWarning,
                     stacklevel=5,
                 )

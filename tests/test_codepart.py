@@ -55,12 +55,13 @@ def test_stored_codes_are_training_rows_and_the_metric_is_the_decoders(ae):
     np.testing.assert_allclose(part.metric @ part.metric.T, B @ B.T, rtol=1e-6, atol=1e-9)
 
 
-def test_the_weight_makes_the_code_grow_twice_as_much():
+@pytest.mark.parametrize(("contamination", "share"), [("auto", 3), (0.05, 3), (0, 1), (0.0, 1)])
+def test_the_weight_makes_the_code_grow_in_proportion(contamination, share):
     X = np.random.default_rng(0).normal(size=(3000, 4)) @ np.random.default_rng(1).normal(
         size=(4, 6)
     )
     X += 0.1 * np.random.default_rng(2).normal(size=X.shape)
-    ae = Autoencoder(3, random_state=0, max_iter=3).fit(X)
+    ae = Autoencoder(3, random_state=0, max_iter=3, contamination=contamination).fit(X)
     held = ae._fit.held_out_scores
     part = ae._fit.model.code
     assert len(held) == 600
@@ -68,7 +69,8 @@ def test_the_weight_makes_the_code_grow_twice_as_much():
     columns, code = nats[:, :-1].sum(axis=1), nats[:, -1]
     assert 0.4 < (code == 0).mean() < 0.6
     grown = np.quantile(columns, 0.95) - np.median(columns)
-    assert np.quantile(code, 0.95) == pytest.approx(2 * grown, rel=0.25)
+    assert np.quantile(code, 0.95) == pytest.approx(share * grown, rel=0.25)
+    assert len(part.stored) == (2048 if share == 1 else 128)
     assert part.unit > 0
 
 
@@ -127,7 +129,8 @@ def test_a_file_with_half_of_it_is_refused(ae, tmp_path, monkeypatch):
 
 
 def test_few_rows_have_no_such_part():
-    assert [stored_size(n) for n in (7, 8, 15, 16, 10**7)] == [0, 8, 8, 16, 512]
+    assert [stored_size(n, clean=False) for n in (7, 8, 15, 16, 10**7)] == [0, 8, 8, 16, 128]
+    assert [stored_size(n, clean=True) for n in (15, 128, 10**7)] == [8, 128, 2048]
     X = np.random.default_rng(0).normal(size=(6, 3))
     ae = Autoencoder(1, random_state=0).fit(X)
     assert ae.explain(X).shape == (6, 3)

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from xhat.codepart import CodePart, Unseen, store, stored_size
+from xhat.codepart import CLEAN_SHARE, MIXED_SHARE, CodePart, Unseen, store, stored_size
 from xhat.maths import heads
 from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.sources import Index, Source, Subset
 
 
-def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
+def store_codes(model: Model, source: Source, train: Index, *, clean: bool) -> CodePart | None:
     """Return the codes of a few training rows, drawn at random by weight; None if rows are few.
 
     The seed is fixed: the draw has nothing to do with the fit's own randomness.
     """
     weight = None if source.weight is None else source.weight[train]
-    m = stored_size(len(train))
+    m = stored_size(len(train), clean=clean)
     if m == 0:
         return None
     share = None if weight is None else weight / weight.sum()
@@ -30,7 +30,8 @@ def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
     H = np.empty((m, model.net.k))
     H[order] = model.scored_codes(rows)
     A_hat = model.engine.decode(model.net, model.parameters(H.dtype), H)
-    return store(H, heads.predict(model.net.blocks, A_hat), model.engine)
+    share = CLEAN_SHARE if clean else MIXED_SHARE
+    return store(H, heads.predict(model.net.blocks, A_hat), model.engine, share)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:

@@ -18,15 +18,18 @@ from xhat.weights import weighted_quantile
 Floats = npt.NDArray[np.float64]
 #: Name of this part beside the columns of ``explain``.
 NAME = "(code)"
-#: Sets of stored codes, and codes in each at most. Several small sets: a small group of strange
-#: training rows is in few of them, so that its like are still far from most sets.
-SETS, LARGEST = 8, 64
+#: Sets of stored codes: several, so that no one code decides alone.
+SETS = 8
+#: Codes in each set at most. A small group of strange training rows is in few of several small
+#: sets, so that its like are still far from most; where there are none, more codes know more.
+MIXED, CLEAN = 16, 256
 #: Codes per step: their distances stay in cache.
 STEP = 4096
 #: What a usual row is, and where the strange ones begin, among the held-out rows.
 USUAL, STRANGE = 0.5, 0.95
-#: How much a strange code counts beside strange columns.
-SHARE = 2.0
+#: How much a strange code counts beside strange columns: strange rows of a kind that the network
+#: has learnt to rebuild have no strange columns.
+MIXED_SHARE, CLEAN_SHARE = 3.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class CodePart:
         Nats per level above.
     engine : Engine
         Multiplies, so that a row's bits do not depend on its neighbours.
+    share : float
+        How much the code will count beside the columns (see ``calibrate``).
     """
 
     metric: Floats
@@ -55,6 +60,7 @@ class CodePart:
     usual: float
     weight: float
     engine: Engine
+    share: float = 1.0
     _cache: dict[str, Floats] = field(default_factory=dict, repr=False, init=False, compare=False)
 
     def nats(self, H: Matrix) -> Floats:
@@ -82,7 +88,7 @@ class CodePart:
         return self.engine.nearest(H, self.metric, self._cache["mapped"], SETS)  # (50)
 
 
-def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
+def store(H: Matrix, X_hat: Matrix, engine: Engine, share: float) -> CodePart:
     """Return the part of stored codes H with reconstructions X_hat, not yet calibrated.
 
     The metric is the decoder's, to first order: the linear map that best takes H to X_hat.
@@ -93,16 +99,16 @@ def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
         slope = np.linalg.lstsq(A, B.astype(np.float64), rcond=1e-6)[0]
         squares, V = np.linalg.eigh(slope @ slope.T)
     metric = V * np.sqrt(np.maximum(squares, 0))
-    return CodePart(metric, stored, 1.0, 0.0, 0.0, engine)
+    return CodePart(metric, stored, 1.0, 0.0, 0.0, engine, share)
 
 
-def stored_size(n: int) -> int:
+def stored_size(n: int, *, clean: bool) -> int:
     """Return how many of n training rows are stored: SETS times a power of two.
 
-    >>> stored_size(7), stored_size(100), stored_size(10**6)
-    (0, 64, 512)
+    >>> [stored_size(n, clean=False) for n in (7, 100, 10**6)], stored_size(10**6, clean=True)
+    ([0, 64, 128], 2048)
     """
-    size = min(LARGEST, n // SETS)
+    size = min(CLEAN if clean else MIXED, n // SETS)
     return SETS * 2 ** (size.bit_length() - 1) if size else 0
 
 
@@ -119,8 +125,8 @@ class Unseen:
 def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[Floats]]:
     """Return ``part`` with unit, usual level and weight, and the scores of the unseen rows.
 
-    The weight makes the code count twice as much as the columns do: from the median row to the one
-    that 5 % exceed, its part grows by twice as many nats (equation 53).
+    The weight makes the code count ``share`` times as much as the columns do: from the median row
+    to the one that 5 % exceed, its part grows by so many times the nats (equation 53).
     """
     weight = None
     if unseen[0].weight is not None:
@@ -138,7 +144,7 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
     growth = at(levels, STRANGE) - usual
     nats = at(columns, STRANGE) - at(columns, USUAL)
     part = replace(
-        part, unit=unit, usual=usual, weight=SHARE * nats / growth if growth > 0 else 0.0
+        part, unit=unit, usual=usual, weight=part.share * nats / growth if growth > 0 else 0.0
     )
     added = [part.weight * np.maximum(level - usual, 0) for level in levels]
     return part, [c + a for c, a in zip(columns, added, strict=True)]

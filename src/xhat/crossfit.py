@@ -89,6 +89,8 @@ def cross_fit(
     fit: Callable[[Split, int], tuple[Model, Comparison]],
     source: Source,
     gain: float,
+    *,
+    clean: bool,
 ) -> CrossFit:
     """Choose the epoch on all folds, then take residuals, scores and losses at that epoch.
 
@@ -104,6 +106,8 @@ def cross_fit(
         The rows.
     gain : float
         Least relative gain over PCA.
+    clean : bool
+        Whether no strange rows are among them.
     """
     curves = [curve(split) for split in splits]
     sizes = [len(split.held_out) for split in splits]
@@ -119,7 +123,7 @@ def cross_fit(
         model.residual = residual_spread(model, rows, weight)
         squares = squares + part * in_raw_units(model.residual, model) ** 2
         columns.append(model.scores(rows))
-        stored = store_codes(model, source, split.train)
+        stored = store_codes(model, source, split.train, clean=clean)
         if stored is not None:
             codes.append(unseen(model, stored, rows, weight))
         parts.append(comparison)

@@ -191,12 +191,13 @@ def _fit_small(
         model_after,
         source,
         GAIN,
+        clean=request.clean,
     )
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
-    model.code = constants_of(cross.code, store_codes(model, source, pool))
+    model.code = constants_of(cross.code, store_codes(model, source, pool, clean=request.clean))
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
     said["selection"] = (
         f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, cross-fitted in {FOLDS} folds"
@@ -390,7 +391,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
     weight = None if source.weight is None else source.weight[index]
     rows = Subset(source.X, index)
     model.residual = residual_spread(model, rows, weight)
-    model.code = store_codes(model, ready.source, ready.split.train)
+    model.code = store_codes(model, ready.source, ready.split.train, clean=ready.request.clean)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])
 
@@ -434,5 +435,5 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
         theta=result.baseline.theta,
         residual=residual,
     )
-    again = store_codes(result.model, source, ready.split.train)
+    again = store_codes(result.model, source, ready.split.train, clean=ready.request.clean)
     result.model.code = constants_of(model.code, again)

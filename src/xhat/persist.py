@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xhat.baseline import Baseline, linear_network
-from xhat.codepart import LARGEST, SETS, CodePart
+from xhat.codepart import CLEAN, SETS, CodePart
 from xhat.container import Arrays, Damaged, Format, pack, unpack
 from xhat.data.columns import Column, Schema
 from xhat.data.containers import Storage
@@ -235,7 +235,7 @@ def _restore_code(tensors: dict[str, Any], k: int, engine: Engine) -> CodePart |
         raise ModelFileError("it holds only some of the arrays of the code's part of the score")
     metric, stored, constants = (tensors[name] for name in CODE)
     sets = len(stored) // SETS
-    if len(stored) != SETS * sets or sets & (sets - 1) or not 1 <= sets <= LARGEST:
+    if len(stored) != SETS * sets or sets & (sets - 1) or not 1 <= sets <= CLEAN:
         raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
     _check_shape("code_metric", metric, (k, k))
     _check_shape("code_stored", stored, (len(stored), k))

@@ -155,6 +155,8 @@ class Model:
             nats = np.empty((len(raw), self.parts))
             nats[:, :-1] = self._tile(raw, tile, wanted, H)
             nats[:, -1] = self.code.nats(H)
+            if tile.mask is not None:  # nothing is known of a row without cells
+                nats[~tile.mask.any(axis=1), -1] = 0
             yield rows, nats
 
     def scored_codes(self, X: object) -> Matrix:

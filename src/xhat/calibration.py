@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xhat.codepart import CLEAN_SHARE, MIXED_SHARE, CodePart, Unseen, store, stored_size
+from xhat.codepart import CodePart, Unseen, store, stored_size
 from xhat.maths import heads
 from xhat.maths.types import Vector
 from xhat.model import Model
@@ -30,8 +30,7 @@ def store_codes(model: Model, source: Source, train: Index, *, clean: bool) -> C
     H = np.empty((m, model.net.k))
     H[order] = model.scored_codes(rows)
     A_hat = model.engine.decode(model.net, model.parameters(H.dtype), H)
-    share = CLEAN_SHARE if clean else MIXED_SHARE
-    return store(H, heads.predict(model.net.blocks, A_hat), model.engine, share)
+    return store(H, heads.predict(model.net.blocks, A_hat), model.engine)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:

@@ -27,9 +27,6 @@ MIXED, CLEAN = 16, 256
 STEP = 4096
 #: What a usual row is, and where the strange ones begin, among the held-out rows.
 USUAL, STRANGE = 0.5, 0.95
-#: How much a strange code counts beside strange columns: strange rows of a kind that the network
-#: has learnt to rebuild have no strange columns.
-MIXED_SHARE, CLEAN_SHARE = 3.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,6 @@ class CodePart:
         Nats per level above.
     engine : Engine
         Multiplies, so that a row's bits do not depend on its neighbours.
-    share : float
-        How much the code will count beside the columns (see ``calibrate``).
     """
 
     metric: Floats
@@ -60,7 +55,6 @@ class CodePart:
     usual: float
     weight: float
     engine: Engine
-    share: float = 1.0
     _cache: dict[str, Floats] = field(default_factory=dict, repr=False, init=False, compare=False)
 
     def nats(self, H: Matrix) -> Floats:
@@ -88,7 +82,7 @@ class CodePart:
         return self.engine.nearest(H, self.metric, self._cache["mapped"], SETS)  # (50)
 
 
-def store(H: Matrix, X_hat: Matrix, engine: Engine, share: float) -> CodePart:
+def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
     """Return the part of stored codes H with reconstructions X_hat, not yet calibrated.
 
     The metric is the decoder's, to first order: the linear map that best takes H to X_hat.
@@ -99,7 +93,7 @@ def store(H: Matrix, X_hat: Matrix, engine: Engine, share: float) -> CodePart:
         slope = np.linalg.lstsq(A, B.astype(np.float64), rcond=1e-6)[0]
         squares, V = np.linalg.eigh(slope @ slope.T)
     metric = V * np.sqrt(np.maximum(squares, 0))
-    return CodePart(metric, stored, 1.0, 0.0, 0.0, engine, share)
+    return CodePart(metric, stored, 1.0, 0.0, 0.0, engine)
 
 
 def stored_size(n: int, *, clean: bool) -> int:
@@ -125,8 +119,8 @@ class Unseen:
 def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[Floats]]:
     """Return ``part`` with unit, usual level and weight, and the scores of the unseen rows.
 
-    The weight makes the code count ``share`` times as much as the columns do: from the median row
-    to the one that 5 % exceed, its part grows by so many times the nats (equation 53).
+    The weight makes the code count as much as the columns do: from the median row to the one that
+    5 % exceed, both parts grow by the same number of nats (equation 53).
     """
     weight = None
     if unseen[0].weight is not None:
@@ -143,8 +137,6 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
     usual = at(levels, USUAL)
     growth = at(levels, STRANGE) - usual
     nats = at(columns, STRANGE) - at(columns, USUAL)
-    part = replace(
-        part, unit=unit, usual=usual, weight=part.share * nats / growth if growth > 0 else 0.0
-    )
+    part = replace(part, unit=unit, usual=usual, weight=nats / growth if growth > 0 else 0.0)
     added = [part.weight * np.maximum(level - usual, 0) for level in levels]
     return part, [c + a for c, a in zip(columns, added, strict=True)]

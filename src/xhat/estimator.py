@@ -389,8 +389,8 @@ class Autoencoder(
 
         Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
         rows, binary columns ``-log p(observed)``: how badly the cell fits the others. 0 is perfect.
-        The last part, ``(code)``, belongs to no column: how far the code lies from those of a few
-        hundred training rows, 0 for the usual half of the held-out rows. Its cells may fit
+        The last part, ``(code)``, belongs to no column: how far the code lies from those of some
+        training rows, 0 for the usual half of the held-out rows. Its cells may fit
         together and the row be unusual all the same.
 
         Parameters

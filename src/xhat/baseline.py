@@ -10,6 +10,7 @@ PCA gives the codes and the decoder is the head's own, fitted on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ import scipy.optimize
 import scipy.sparse.linalg
 
 from xhat.data.batches import Affine, Rows, rows_per_tile, tile_rows, tiles
-from xhat.engines.base import one_blas_thread
+from xhat.engines.base import one_blas_thread, thread_limit
 from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
 from xhat.maths.params import Network, Views
@@ -72,13 +73,14 @@ def linear_network(d: int, k: int, blocks: tuple[Block, ...]) -> Network:
 def fit_pca(rows: Rows, k: int) -> PCA:
     """Return the k leading principal components of the (weighted) rows.
 
-    The Gram matrix is summed in fixed tiles in float64 on one thread: same rows, same bytes.
+    The Gram matrix is summed in fixed tiles in float64: same rows, same bytes, on any threads.
     """
+    threads = thread_limit()
     with one_blas_thread():
         if rows.width > DENSE_SOLVER >= 3 * k and (sparse := rows.affine) is not None:
             mean, variances, vectors, total = _sparse_leading(sparse, rows, k)
         else:
-            mean, gram = _moments(rows)
+            mean, gram = _moments(rows, threads)
             variances, vectors = _leading(gram, k)
             total = float(np.trace(gram))
     components = np.where(np.abs(vectors.T) < NOISE, 0.0, vectors.T)  # of constant columns
@@ -88,26 +90,35 @@ def fit_pca(rows: Rows, k: int) -> PCA:
     return PCA(mean, np.ascontiguousarray(components), variances, total)
 
 
-def _moments(rows: Rows) -> tuple[Floats, Floats]:
-    """Weighted mean and covariance, the latter about the mean of the first tile (stable)."""
-    shift: Floats | None = None
-    first = gram = None
-    total = 0.0
-    for tile in tiles(rows):
-        Z = tile.X.astype(np.float64)
-        w = np.ones(len(Z)) if tile.weight is None else tile.weight.astype(np.float64)
-        if shift is None or first is None or gram is None:
-            shift = Z.mean(axis=0)
-            first, gram = np.zeros(Z.shape[1]), np.zeros((Z.shape[1], Z.shape[1]))
-        Z -= shift
-        first += w @ Z
-        gram += (Z * w[:, None]).T @ Z
-        total += float(w.sum())
-    assert shift is not None
-    assert first is not None
-    assert gram is not None
-    offset = first / total
-    return shift + offset, gram / total - np.outer(offset, offset)
+def _moments(rows: Rows, threads: int) -> tuple[Floats, Floats]:
+    """Weighted mean and covariance, the latter about the mean of the first tile (stable).
+
+    Every other tile is summed by itself, on a thread of its own where there are two: the same two
+    sums, the same bytes.
+    """
+    shift = next(tiles(rows)).X.mean(axis=0, dtype=np.float64)
+
+    def sums(odd: int) -> tuple[Floats, Floats, float]:
+        first, gram, total = np.zeros(len(shift)), np.zeros((len(shift), len(shift))), 0.0
+        for tile in tiles(rows, every=2, first=odd):
+            Z = tile.X.astype(np.float64)
+            Z -= shift
+            w = np.ones(len(Z)) if tile.weight is None else tile.weight.astype(np.float64)
+            first += w @ Z
+            if tile.weight is not None:
+                Z *= np.sqrt(w)[:, None]
+            gram += Z.T @ Z  # one array with itself: half of it is computed
+            total += float(w.sum())
+        return first, gram, total
+
+    with ThreadPoolExecutor(min(threads, 2)) as pool:
+        (first, gram, total), more = pool.map(sums, (0, 1))
+    total += more[2]
+    first = (first + more[0]) / total
+    gram += more[1]
+    gram /= total
+    gram -= np.outer(first, first)
+    return shift + first, gram
 
 
 def _leading(gram: Floats, k: int) -> tuple[Floats, Floats]:

@@ -219,8 +219,8 @@ def rows_per_tile(rows: Rows) -> int:
     return tile_rows(rows.width, getattr(rows, "source", None))
 
 
-def tiles(rows: Rows, every: int = 1) -> Iterator[Batch]:
-    """Walk all rows in order, in fixed tiles; or over every so manieth tile only."""
+def tiles(rows: Rows, every: int = 1, first: int = 0) -> Iterator[Batch]:
+    """Walk all rows in order, in fixed tiles; or over every so manieth tile only, from one on."""
     size = rows_per_tile(rows)
-    for start in range(0, rows.n, every * size):
+    for start in range(first * size, rows.n, every * size):
         yield rows.take(slice(start, min(start + size, rows.n)))

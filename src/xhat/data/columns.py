@@ -215,7 +215,8 @@ class Schema:
         if empty.any():
             mask = np.ascontiguousarray((~empty)[:, self.group], dtype=dtype)
         if self.d == len(self.columns):
-            Z = (X - self.center.astype(X.dtype)) / self.spread.astype(X.dtype)
+            Z = X - self.center.astype(X.dtype)
+            Z /= self.spread.astype(X.dtype)
         else:
             Z = np.hstack(
                 [_encode_column(column, X[:, j]) for j, column in enumerate(self.columns)]

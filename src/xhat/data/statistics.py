@@ -20,6 +20,8 @@ from xhat.maths.types import Matrix, Vector
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Tiles = Callable[[], Iterator[tuple[Matrix, Vector | None]]]
+#: Cells of the pieces that are summed at a time: 1 MB in float64.
+PIECE_CELLS = 2**17
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,24 @@ def column_statistics(tiles: Tiles, d: int) -> Statistics:
     """
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
     zero_one, whole = np.ones(d, dtype=bool), np.ones(d, dtype=bool)
-    for X, _ in tiles():
-        empty = np.isnan(X)
-        low = np.minimum(low, np.where(empty, np.inf, X).min(axis=0))
-        high = np.maximum(high, np.where(empty, -np.inf, X).max(axis=0))
-        zero_one &= ((X == 0) | (X == 1) | empty).all(axis=0)
-        whole &= ((np.floor(X) == X) | empty).all(axis=0)
+    for X, _ in _pieces(tiles):
+        low, high = np.fmin(low, np.fmin.reduce(X)), np.fmax(high, np.fmax.reduce(X))
+        _discard(zero_one, X, lambda cells: (cells == 0) | (cells == 1))
+        _discard(whole, X, lambda cells: np.floor(cells) == cells)
     nothing = low > high
     low, high = np.where(nothing, 0.0, low), np.where(nothing, 0.0, high)
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     unit = np.where(half > 0, half, 1.0)
     sums, total = np.zeros((4, d)), 0.0  # observed weight, first and second moment, zeros
-    for X, weight in tiles():
-        seen = ~np.isnan(X)
-        T = np.where(seen, (X.astype(np.float64) - middle) / unit, 0.0)
-        w = np.ones(len(T)) if weight is None else weight.astype(np.float64)
-        sums += [w @ seen, w @ T, w @ (T * T), w @ (X == 0)]
+    for X, weight in _pieces(tiles):
+        w = np.ones(len(X)) if weight is None else weight.astype(np.float64)
+        T = X - middle
+        T /= unit
+        empty = np.isnan(T)
+        T[empty] = 0.0
+        sums[:3] += [w @ ~empty, w @ T, w @ np.multiply(T, T, out=T)]
+        zeros = np.flatnonzero((X == 0).any(axis=0))
+        sums[3, zeros] += w @ (X[:, zeros] == 0)
         total += float(w.sum())
     observed = np.where(sums[0] > 0, sums[0], 1.0)
     mean = sums[1] / observed
@@ -112,6 +116,22 @@ def column_statistics(tiles: Tiles, d: int) -> Statistics:
         sums[3] / observed,
         1 - sums[0] / total,
     )
+
+
+def _pieces(tiles: Tiles) -> Iterator[tuple[Matrix, Vector | None]]:
+    """Walk the tiles in pieces that stay in the processor's cache."""
+    for X, weight in tiles():
+        step = max(16, PIECE_CELLS // max(X.shape[1], 1))
+        for start in range(0, len(X), step):
+            part = slice(start, start + step)
+            yield X[part], None if weight is None else weight[part]
+
+
+def _discard(still: Flags, X: Matrix, holds: Callable[[Matrix], Flags]) -> None:
+    """Lower the flags of columns with an observed cell for which something does not hold."""
+    columns = np.flatnonzero(still)
+    cells = X[:, columns]
+    still[columns] = (holds(cells) | np.isnan(cells)).all(axis=0)
 
 
 def level_counts(tiles: Tiles, columns: dict[int, int]) -> dict[int, Floats]:

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 from xhat import Autoencoder, load
-from xhat.codepart import SETS, stored_size
+from xhat.codepart import SETS, slope, stored_size
 from xhat.engines import available
 from xhat.errors import ModelFileError
 
@@ -43,6 +43,54 @@ def test_the_part_is_the_formulas(ae, engine):
     assert 0 < (part.nats(H) == 0).mean() < 1
 
 
+def test_shares_are_the_formula(ae):
+    model = ae._fit.model
+    part, H = model.code, model.scored_codes(2 * WINE[:20])
+    B = slope(part.stored, model.rebuilt(part.stored))
+    shares = part.shares(H, B)
+    for h, found in zip(H, shares, strict=True):
+        expected = np.zeros(13)
+        for r in range(part.sets):
+            apart = ((h - part.stored[r :: part.sets]) @ B) ** 2
+            nearest = apart[apart.sum(axis=1).argmin()]
+            expected += np.log1p(nearest.sum() / part.unit) * nearest / nearest.sum()
+        np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6, atol=1e-9)
+
+
+def test_the_code_can_be_shared_out_over_the_columns(ae):
+    far = WINE[:5].copy()
+    whole, spread = ae.explain(far), ae.explain(far, spread_code=True)
+    assert spread.shape == (5, 13)
+    assert (spread >= whole[:, :-1]).all()
+    np.testing.assert_allclose(spread.sum(axis=1), ae.anomaly_score(far), rtol=1e-12)
+    long = ae.explain(far, detail=True, spread_code=True)
+    np.testing.assert_array_equal(long["nats"].reshape(5, 13), spread)
+
+
+def test_the_code_lies_in_the_columns_that_are_far_out():
+    rng = np.random.default_rng(0)
+    t = np.concatenate([rng.uniform(-1, -0.5, 1000), rng.uniform(0.5, 1, 1000)])
+    X = np.column_stack([t, 2 * t, -t, rng.normal(size=2000)]) + 0.01 * rng.normal(size=(2000, 4))
+    ae = Autoencoder(2, random_state=0, max_iter=5).fit(X)
+    between = np.array([[0.0, 0.0, 0.0, 0.1]])
+    added = ae.explain(between, spread_code=True) - ae.explain(between)[:, :-1]
+    assert added[0, 3] < added[0, :3].min() / 2
+
+
+def test_a_file_without_the_number_of_sets_has_eight(ae, tmp_path, monkeypatch):
+    from xhat import persist
+
+    pack = persist.pack
+
+    def older(form, header, arrays):
+        constants = arrays["code_constants"][:3]
+        return pack(form, header, {**arrays, "code_constants": constants})
+
+    monkeypatch.setattr(persist, "pack", older)
+    ae.save(tmp_path / "older.xhat")
+    assert load(tmp_path / "older.xhat")._fit.model.code.sets == 8
+
+
 def test_stored_codes_are_training_rows_and_the_metric_is_the_decoders(ae):
     model = ae._fit.model
     codes = model.scored_codes(WINE)
@@ -56,9 +104,10 @@ def test_stored_codes_are_training_rows_and_the_metric_is_the_decoders(ae):
 
 
 @pytest.mark.parametrize(
-    ("contamination", "codes"), [("auto", 128), (0.05, 128), (0, 2048), (0.0, 2048)]
+    ("contamination", "codes", "share"),
+    [("auto", 256, 2), (0.05, 256, 2), (0, 2048, 1), (0.0, 2048, 1)],
 )
-def test_the_weight_makes_both_parts_grow_alike(contamination, codes):
+def test_the_weight_sets_how_both_parts_grow(contamination, codes, share):
     X = np.random.default_rng(0).normal(size=(3000, 4)) @ np.random.default_rng(1).normal(
         size=(4, 6)
     )
@@ -71,7 +120,7 @@ def test_the_weight_makes_both_parts_grow_alike(contamination, codes):
     columns, code = nats[:, :-1].sum(axis=1), nats[:, -1]
     assert 0.4 < (code == 0).mean() < 0.6
     grown = np.quantile(columns, 0.95) - np.median(columns)
-    assert np.quantile(code, 0.95) == pytest.approx(grown, rel=0.25)
+    assert np.quantile(code, 0.95) == pytest.approx(share * grown, rel=0.25)
     assert len(part.stored) == codes
     assert part.unit > 0
 
@@ -131,8 +180,9 @@ def test_a_file_with_half_of_it_is_refused(ae, tmp_path, monkeypatch):
 
 
 def test_few_rows_have_no_such_part():
-    assert [stored_size(n, clean=False) for n in (7, 8, 15, 16, 10**7)] == [0, 8, 8, 16, 128]
-    assert [stored_size(n, clean=True) for n in (15, 128, 10**7)] == [8, 128, 2048]
+    assert [stored_size(n, clean=False) for n in (15, 16, 31, 32, 10**7)] == [0, 16, 16, 32, 256]
+    assert [stored_size(n, clean=True) for n in (31, 256, 10**7)] == [16, 256, 2048]
     X = np.random.default_rng(0).normal(size=(6, 3))
     ae = Autoencoder(1, random_state=0).fit(X)
     assert ae.explain(X).shape == (6, 3)
+    np.testing.assert_array_equal(ae.explain(X, spread_code=True), ae.explain(X))

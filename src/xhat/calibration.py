@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from xhat.codepart import CodePart, Unseen, store, stored_size
-from xhat.maths import heads
 from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.sources import Index, Source, Subset
@@ -29,8 +28,7 @@ def store_codes(model: Model, source: Source, train: Index, *, clean: bool) -> C
     rows = Subset(source.X, train)[drawn[order]]
     H = np.empty((m, model.net.k))
     H[order] = model.scored_codes(rows)
-    A_hat = model.engine.decode(model.net, model.parameters(H.dtype), H)
-    return store(H, heads.predict(model.net.blocks, A_hat), model.engine)
+    return store(H, model.rebuilt(H), model.engine, clean=clean)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:

@@ -181,7 +181,8 @@ def impute(model: str, data: str, **given: Any) -> None:
 @cli.command()
 @click.argument("model")
 @options(DATA, OUTPUT)
-def explain(model: str, data: str, **given: Any) -> None:
+@click.option("--spread-code", is_flag=True, help="Share the part (code) out over the columns.")
+def explain(model: str, data: str, *, spread_code: bool, **given: Any) -> None:
     """Write each column's part of the anomaly score, in nats, and the column with the largest.
 
     The part named (code) is how unusual the row is as a whole: its cells fit together.
@@ -196,7 +197,8 @@ def explain(model: str, data: str, **given: Any) -> None:
         columns = np.asarray(parts)[:, : len(job.names)]
         return {"top": [job.names[j] for j in columns.argmax(axis=1)]}
 
-    job.write_matrix(job.ae._parts(), job.ae.explain, top)  # noqa: SLF001
+    names = job.ae._names() if spread_code else job.ae._parts()  # noqa: SLF001
+    job.write_matrix(names, functools.partial(job.ae.explain, spread_code=spread_code), top)
 
 
 @cli.command()

@@ -9,7 +9,7 @@ import numpy as np
 
 from xhat.cli_tools import Words
 
-STRANGEST, REASONS = 3, 3
+STRANGEST, REASONS, CODE_COLUMNS = 3, 3, 2
 #: Written to the current folder.
 REPORT = "xhat-demo.html"
 
@@ -39,6 +39,7 @@ def run_demo(output: str | None, words: Words, *, as_json: bool) -> None:
 def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
     """Return the rows with the highest scores, each with the columns that caused it."""
     parts = ae.explain(X)
+    code = ae.explain(X, spread_code=True) - parts[:, : len(names)]
     detail = ae.explain(X, detail=True).reshape(parts.shape)
     scores = parts.sum(axis=1)
     return [
@@ -46,6 +47,7 @@ def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
             "row": int(i),
             "score": float(scores[i]),
             "code": float(parts[i, len(names) :].sum()),
+            "code_in": [names[j] for j in np.argsort(-code[i])[:CODE_COLUMNS]],
             "columns": [
                 {
                     "name": names[j],
@@ -67,6 +69,7 @@ def _page(ae: Any, X: Any, rows: list[dict[str, Any]], output: str | None) -> st
     for row in rows:
         lines.append(
             f"  row {row['row']}, score {row['score']:.0f}, of it {row['code']:.0f} its code's"
+            f" ({', '.join(row['code_in'])})"
         )
         lines += [
             f"    {c['name']:<24}{c['observed']:>9.4g}  expected {c['expected']:>8.4g}"

@@ -18,11 +18,14 @@ from xhat.weights import weighted_quantile
 Floats = npt.NDArray[np.float64]
 #: Name of this part beside the columns of ``explain``.
 NAME = "(code)"
-#: Sets of stored codes: several, so that no one code decides alone.
-SETS = 8
+#: Sets of stored codes: several, so that no one code decides alone. Older model files have 8.
+SETS, OLD_SETS = 16, 8
 #: Codes in each set at most. A small group of strange training rows is in few of several small
 #: sets, so that its like are still far from most; where there are none, more codes know more.
-MIXED, CLEAN = 16, 256
+MIXED, CLEAN = 16, 128
+#: How many times as much as the columns the code counts: strange rows that were trained on are
+#: rebuilt like others, and their code gives them away; where there are none, the columns know more.
+MIXED_SHARE, CLEAN_SHARE = 2.0, 1.0
 #: Codes per step: their distances stay in cache.
 STEP = 4096
 #: What a usual row is, and where the strange ones begin, among the held-out rows.
@@ -38,7 +41,7 @@ class CodePart:
     metric : ndarray of shape (k, k)
         L: ``|(h - p) L|`` is how far apart the reconstructions of h and p are, to first order.
     stored : ndarray of shape (m, k)
-        Codes of training rows; number i belongs to set ``i % SETS``.
+        Codes of training rows; number i belongs to set ``i % sets``.
     unit : float
         Median squared distance of held-out codes to their nearest in a set.
     usual : float
@@ -47,6 +50,8 @@ class CodePart:
         Nats per level above.
     engine : Engine
         Multiplies, so that a row's bits do not depend on its neighbours.
+    sets : int
+        Number of sets.
     """
 
     metric: Floats
@@ -55,6 +60,7 @@ class CodePart:
     usual: float
     weight: float
     engine: Engine
+    sets: int = SETS
     _cache: dict[str, Floats] = field(default_factory=dict, repr=False, init=False, compare=False)
 
     def nats(self, H: Matrix) -> Floats:
@@ -66,41 +72,71 @@ class CodePart:
         level = np.empty(len(H))
         for first in range(0, len(H), STEP):
             near = self.nearest(H[first : first + STEP])
-            # One logarithm of a product instead of SETS; 1e30 keeps the product finite
-            factors = 1 + np.minimum(near / self.unit, 1e30)
+            # One logarithm of a product instead of one a set; 1e18 keeps the product finite
+            factors = 1 + np.minimum(near / self.unit, 1e18)
             while factors.shape[1] > 1:
                 half = factors.shape[1] // 2
                 factors = factors[:, :half] * factors[:, half:]
-            level[first : first + STEP] = np.log(factors[:, 0]) / SETS  # (51)
+            level[first : first + STEP] = np.log(factors[:, 0]) / self.sets  # (51)
         return level
 
     def nearest(self, H: Matrix) -> Floats:
         """Return the squared distance to the nearest stored code of each set, (n, SETS)."""
+        return self.engine.nearest(H, self.metric, self._mapped(), self.sets)  # (50)
+
+    def shares(self, H: Matrix, slope: Floats) -> Floats:
+        """Return how much of each level comes from each output, (n, d): rows sum to 1, or to 0.
+
+        ``D_r`` is a sum over the outputs, of ``((h - p) B)_j ** 2`` with B the ``slope``; in that
+        proportion set r's term of the level belongs to them (54).
+        """
+        found = np.zeros((len(H), slope.shape[1]))
+        for first in range(0, len(H), STEP // self.sets):
+            place = slice(first, first + STEP // self.sets)
+            part = H[place].astype(np.float64)
+            for r in range(self.sets):
+                squares = (part @ self.metric)[:, None] - self._mapped()[r :: self.sets]
+                squares = (squares**2).sum(axis=2)
+                nearest = self.stored[r :: self.sets][squares.argmin(axis=1)]
+                apart = ((part - nearest) @ slope) ** 2
+                whole = apart.sum(axis=1, keepdims=True)
+                term = np.log1p(squares.min(axis=1, keepdims=True) / self.unit)
+                found[place] += apart / np.where(whole > 0, whole, 1.0) * term
+        total = found.sum(axis=1, keepdims=True)
+        return np.asarray(found / np.where(total > 0, total, 1.0))
+
+    def _mapped(self) -> Floats:
         if "mapped" not in self._cache:
             with one_blas_thread():
                 self._cache["mapped"] = self.stored @ self.metric
-        return self.engine.nearest(H, self.metric, self._cache["mapped"], SETS)  # (50)
+        return self._cache["mapped"]
 
 
-def store(H: Matrix, X_hat: Matrix, engine: Engine) -> CodePart:
+def store(H: Matrix, X_hat: Matrix, engine: Engine, *, clean: bool) -> CodePart:
     """Return the part of stored codes H with reconstructions X_hat, not yet calibrated.
 
-    The metric is the decoder's, to first order: the linear map that best takes H to X_hat.
+    Its weight is how many times as much as the columns it will count.
     """
     stored = H.astype(np.float64)
     with one_blas_thread():
-        A, B = stored - stored.mean(axis=0), X_hat - X_hat.mean(axis=0, dtype=np.float64)
-        slope = np.linalg.lstsq(A, B.astype(np.float64), rcond=1e-6)[0]
-        squares, V = np.linalg.eigh(slope @ slope.T)
+        B = slope(stored, X_hat)
+        squares, V = np.linalg.eigh(B @ B.T)
     metric = V * np.sqrt(np.maximum(squares, 0))
-    return CodePart(metric, stored, 1.0, 0.0, 0.0, engine)
+    return CodePart(metric, stored, 1.0, 0.0, CLEAN_SHARE if clean else MIXED_SHARE, engine)
+
+
+def slope(H: Floats, X_hat: Matrix) -> Floats:
+    """Return B, (k, d), the decoder to first order: what best takes codes H to X_hat."""
+    A, targets = H - H.mean(axis=0), X_hat - X_hat.mean(axis=0, dtype=np.float64)
+    found: Floats = np.linalg.lstsq(A, targets.astype(np.float64), rcond=1e-6)[0]
+    return found
 
 
 def stored_size(n: int, *, clean: bool) -> int:
     """Return how many of n training rows are stored: SETS times a power of two.
 
-    >>> [stored_size(n, clean=False) for n in (7, 100, 10**6)], stored_size(10**6, clean=True)
-    ([0, 64, 128], 2048)
+    >>> [stored_size(n, clean=False) for n in (15, 100, 10**6)], stored_size(10**6, clean=True)
+    ([0, 64, 256], 2048)
     """
     size = min(CLEAN if clean else MIXED, n // SETS)
     return SETS * 2 ** (size.bit_length() - 1) if size else 0
@@ -119,8 +155,8 @@ class Unseen:
 def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[Floats]]:
     """Return ``part`` with unit, usual level and weight, and the scores of the unseen rows.
 
-    The weight makes the code count as much as the columns do: from the median row to the one that
-    5 % exceed, both parts grow by the same number of nats (equation 53).
+    The weight makes the code count so many times as much as the columns do: as often as many nats
+    as these it grows by from the median row to the one that 5 % exceed (equation 53).
     """
     weight = None
     if unseen[0].weight is not None:
@@ -131,12 +167,13 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
         return weighted_quantile(np.concatenate(values).ravel(), copies, q)
 
     near = [u.part.nearest(u.codes) for u in unseen]
-    unit = at(near, USUAL, SETS) or float(np.mean(np.concatenate(near))) or 1.0
+    unit = at(near, USUAL, part.sets) or float(np.mean(np.concatenate(near))) or 1.0
     levels = [replace(u.part, unit=unit).level(u.codes) for u in unseen]
     columns = [u.columns for u in unseen]
     usual = at(levels, USUAL)
     growth = at(levels, STRANGE) - usual
     nats = at(columns, STRANGE) - at(columns, USUAL)
-    part = replace(part, unit=unit, usual=usual, weight=nats / growth if growth > 0 else 0.0)
+    each = part.weight * nats / growth if growth > 0 else 0.0
+    part = replace(part, unit=unit, usual=usual, weight=each)
     added = [part.weight * np.maximum(level - usual, 0) for level in levels]
     return part, [c + a for c, a in zip(columns, added, strict=True)]

@@ -384,7 +384,7 @@ class Autoencoder(
         model = self._fit.model
         return typed_table(X, model.decode(model.codes(matrix)), self._storage)
 
-    def explain(self, X: Any, *, detail: bool = False) -> Any:
+    def explain(self, X: Any, *, detail: bool = False, spread_code: bool = False) -> Any:
         """Return every column's part of the anomaly score, in nats; rows sum to it.
 
         Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
@@ -403,19 +403,32 @@ class Autoencoder(
             sees the row clipped to the training range. Cells stay what they are in pandas and
             arrays (which give a record array); polars and Arrow columns have one type, so there
             they are text where not all columns are numbers.
+        spread_code : bool
+            Share the code's part out over the columns instead of giving it one of its own: in
+            which columns the row's reconstruction is far from those of usual rows (docs/maths.md,
+            equation 54). Rows then sum to the score but for rounding.
 
         Returns
         -------
         float64 array or data frame of shape (n, d + 1), or the long table
-            d without the code's part: below 8 training rows, and from model files that have none.
+            d with ``spread_code`` and without the code's part: below 16 training rows, and from
+            model files that have none.
         """
         check_is_fitted(self)
         X = whole(X)
         matrix = self._read(X)
         if detail:
-            return self._reasons(X, matrix)
-        nats = self._storage.widen(self._fit.model.nats(matrix))
-        return numbers_frame(X, nats, self._parts())
+            return self._reasons(X, matrix, spread_code=spread_code)
+        return numbers_frame(X, *self._nats(matrix, spread_code=spread_code))
+
+    def _nats(self, matrix: Any, *, spread_code: bool) -> tuple[Matrix, list[str]]:
+        """Return the nats of every part and the names of the parts."""
+        model = self._fit.model
+        nats = model.nats(matrix)
+        if spread_code:
+            nats = nats[:, : len(model.schema.columns)] + model.code_nats(matrix)
+            return self._storage.widen(nats), self._names()
+        return self._storage.widen(nats), self._parts()
 
     def _parts(self) -> list[str]:
         """Return the names of the parts of a score: the columns, and the code if it has one."""
@@ -427,10 +440,9 @@ class Autoencoder(
             name = f"({name})"
         return [*names, name]
 
-    def _reasons(self, X: Any, matrix: Any) -> Any:
-        nats, expected = self._fit.model.reasons(matrix)
-        table = typed_table(X, expected, self._storage)
-        wide, parts = self._storage.widen(nats), self._parts()
+    def _reasons(self, X: Any, matrix: Any, *, spread_code: bool) -> Any:
+        table = typed_table(X, self._fit.model.expected(matrix), self._storage)
+        wide, parts = self._nats(matrix, spread_code=spread_code)
         return reasons_table(X, table, wide, self._storage, parts)
 
     def anomaly_score(self, X: Any) -> Floats:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from xhat.codepart import CodePart
+from xhat.codepart import CodePart, slope
 from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Cells, Engine
@@ -132,15 +132,15 @@ class Model:
         parts = [cells.sum(axis=1) for _, cells in self._cells(X, Cells())]
         return -float(np.concatenate(parts).mean())
 
-    def reasons(self, X: object) -> tuple[Floats, Floats]:
-        """Return every cell's nats, and the raw value it was expected to have."""
-        expected = [
+    def expected(self, X: object) -> Floats:
+        """Return the raw value that every cell was scored against."""
+        parts = [
             self.schema.decode(
                 heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
             )
             for _, _, tile in self._encoded(X)
         ]
-        return self.nats(X), np.vstack(expected)
+        return np.vstack(parts)
 
     def nats_by_tile(self, X: object) -> Iterator[tuple[slice, Floats]]:
         """Yield (which rows, their nats): for sums over a row, without the cells of all rows."""
@@ -164,6 +164,23 @@ class Model:
         return np.concatenate(
             [self._code(self.schema.clip(tile.X)) for _, _, tile in self._encoded(X)]
         )
+
+    def code_nats(self, X: object) -> Floats:
+        """Return the code's nats shared out over the table's columns, (n, columns).
+
+        Large are the columns in which the row's reconstruction is far from those of stored codes.
+        """
+        if self.code is None:
+            n: int = X.shape[0]  # type: ignore[attr-defined]
+            return np.zeros((n, len(self.schema.columns)))
+        B = slope(self.code.stored, self.rebuilt(self.code.stored))
+        shares = self.schema.by_column(self.code.shares(self.scored_codes(X), B))
+        return np.asarray(shares * self.nats(X)[:, -1:])
+
+    def rebuilt(self, H: Matrix) -> Matrix:
+        """Return the encoded reconstructions of codes."""
+        A_hat = self.engine.decode(self.net, self.parameters(H.dtype), H)
+        return heads.predict(self.net.blocks, A_hat)
 
     def _cells(self, X: object, wanted: Cells) -> Iterator[tuple[slice, Floats]]:
         """Yield every cell's loss, summed over the encoded columns of each table column."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xhat.baseline import Baseline, linear_network
-from xhat.codepart import CLEAN, SETS, CodePart
+from xhat.codepart import CLEAN, OLD_SETS, SETS, CodePart
 from xhat.container import Arrays, Damaged, Format, pack, unpack
 from xhat.data.columns import Column, Schema
 from xhat.data.containers import Storage
@@ -100,7 +100,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
     if model.code is not None:
         code = model.code
         tensors["code_metric"], tensors["code_stored"] = code.metric, code.stored
-        tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
+        tensors["code_constants"] = np.array([code.unit, code.usual, code.weight, code.sets])
     return pack(MODEL, header, tensors)
 
 
@@ -234,16 +234,18 @@ def _restore_code(tensors: dict[str, Any], k: int, engine: Engine) -> CodePart |
     if sorted(found) != sorted(CODE):
         raise ModelFileError("it holds only some of the arrays of the code's part of the score")
     metric, stored, constants = (tensors[name] for name in CODE)
-    sets = len(stored) // SETS
-    if len(stored) != SETS * sets or sets & (sets - 1) or not 1 <= sets <= CLEAN:
+    if constants.shape == (3,):  # before the number of sets stood in the file
+        constants = np.append(constants, OLD_SETS)
+    _check_shape("code_constants", constants, (4,))
+    unit, usual, weight, sets = (float(v) for v in constants)
+    if not (unit > 0 and usual >= 0 and weight >= 0 and sets in (OLD_SETS, SETS)):
+        raise ModelFileError("array 'code_constants' holds a number that is not what it must be")
+    size = len(stored) // int(sets)
+    if len(stored) != sets * size or size & (size - 1) or not 1 <= size <= CLEAN * SETS // sets:
         raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
     _check_shape("code_metric", metric, (k, k))
     _check_shape("code_stored", stored, (len(stored), k))
-    _check_shape("code_constants", constants, (3,))
-    unit, usual, weight = (float(v) for v in constants)
-    if not (unit > 0 and usual >= 0 and weight >= 0):
-        raise ModelFileError("array 'code_constants' holds a number that is not what it must be")
-    return CodePart(metric, stored, unit, usual, weight, engine)
+    return CodePart(metric, stored, unit, usual, weight, engine, int(sets))
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

@@ -55,6 +55,7 @@ class Facts:
     strange_rows: npt.NDArray[Any]
     strange_expected: npt.NDArray[Any]
     strange_nats: Floats
+    strange_code: Floats  # the code's part, shared out over the columns
 
     @property
     def schema(self) -> Schema:
@@ -95,8 +96,9 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
         codes=model.codes(rows),
         strangest=strangest,
         strange_rows=strange,
-        strange_expected=_expected(model, strange),
+        strange_expected=model.expected(strange),
         strange_nats=model.nats(strange),
+        strange_code=model.code_nats(strange),
     )
 
 
@@ -126,10 +128,3 @@ def _strangest(scores: Floats, count: int) -> Integers:
     count = min(count, len(scores))
     top = np.argpartition(-scores, count - 1)[:count]
     return top[np.lexsort((top, -scores[top]))].astype(np.intp)
-
-
-def _expected(model: Model, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return what the score compares with: the row is shown to the encoder clipped."""
-    Z = model.schema.clip(model.schema.encode(rows).X)
-    theta = model.parameters(Z.dtype)
-    return model.decode(model.engine.encode(model.net, theta, Z))

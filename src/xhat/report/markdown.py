@@ -63,8 +63,13 @@ def _made(header: dict[str, Any]) -> str:
 
 
 def _reasons(row: dict[str, Any], columns: list[dict[str, Any]]) -> str:
-    names = [NAME if p[0] is None else columns[p[0]]["name"] for p in row["parts"][:3]]
-    return ", ".join(_safe(name) for name in names)
+    return ", ".join(_safe(_reason(part, columns)) for part in row["parts"][:3])
+
+
+def _reason(part: list[Any], columns: list[dict[str, Any]]) -> str:
+    if part[0] is not None:
+        return str(columns[part[0]]["name"])
+    return f"{NAME} in {' and '.join(columns[j]['name'] for j in part[1])}"
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> list[str]:

@@ -152,6 +152,10 @@ def scores(facts: Facts) -> dict[str, Any]:
     }
 
 
+#: Columns named for the code's part of a strange row.
+CODE_COLUMNS = 2
+
+
 def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -> dict[str, Any]:
     return {
         "value": float(limit),
@@ -164,7 +168,7 @@ def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -
 def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, Any]]:
     """Return the strangest rows with the columns that made them so, observed beside expected.
 
-    The code's part has None for its column, and nothing observed or expected.
+    The code's part has no column; for what was observed it has the columns it mostly lies in.
     """
     count = min(limits.strangest, len(facts.strangest))
     place = {int(j): i for i, j in enumerate(shown)}
@@ -172,12 +176,13 @@ def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, A
     for i in range(count):
         nats, d = facts.strange_nats[i], len(facts.schema.columns)
         top = [int(j) for j in np.argsort(-nats, kind="stable") if int(j) in place or j == d]
+        far = [int(j) for j in np.argsort(-facts.strange_code[i], kind="stable") if int(j) in place]
         found.append(
             {
                 "row": int(facts.strangest[i]),
                 "score": float(facts.walk.scores[facts.strangest[i]]),
                 "parts": [
-                    [None, None, None, rounded(nats[j])]
+                    [None, [place[f] for f in far[:CODE_COLUMNS]], None, rounded(nats[j])]
                     if j == d
                     else [
                         place[j],

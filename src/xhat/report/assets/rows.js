@@ -47,7 +47,7 @@ const pairLegend = () => el("div", { class: "legend" },
     host, said, numbers("Rows per score", ["from", "to", "rows"], S.counts.map((c, i) => [S.edges[i], S.edges[i + 1], c])));
 
   const detail = el("div", { id: "strange-detail", "aria-live": "polite" });
-  const named = (p) => (p[0] === null ? "(code)" : R.columns[p[0]].name);
+  const named = (p) => (p[0] === null ? `(code) in ${p[1].map((j) => R.columns[j].name).join(" and ")}` : R.columns[p[0]].name);
   const show = (r) => {
     const top = Math.max(...r.parts.map((p) => p[3]), 1e-12), at = R.strangest.indexOf(r);
     const shown = [el("h3", {}, `Row ${r.row}: score ${fmt(r.score)} nats`)];
@@ -63,9 +63,9 @@ const pairLegend = () => el("div", { class: "legend" },
         const bar = svg("svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", role: "img", "aria-label": `${fmt(nats)} nats` },
           svg("rect", { x: 0, y: 3, width: Math.max(0.5, (100 * nats) / top), height: 12, class: "f-pca" }));
         const line = j === null
-          ? el("div", { class: "row" }, el("span", { class: "name", title: "how unusual the code is: the cells fit together, but few rows are like this one" }, "(code)"), bar, el("span", { class: "val" }, "the row as a whole"))
+          ? el("div", { class: "row" }, el("span", { class: "name", title: "how unusual the code is: the cells fit together, but few rows are like this one" }, "(code)"), bar, el("span", { class: "val" }, `unusual in ${observed.map((c) => R.columns[c].name).join(" and ")}`))
           : pairRow(R.columns[j], observed, expected, bar);
-        bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${named([j])}: ${fmt(nats)} nats`));
+        bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${named([j, observed])}: ${fmt(nats)} nats`));
         bar.addEventListener("pointerleave", hideTip);
         return line;
       })));

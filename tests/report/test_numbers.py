@@ -72,10 +72,14 @@ def test_strangest_rows(case):
     rows = [r["row"] for r in page["strangest"]]
     assert rows[0] == values.argmax()
     np.testing.assert_allclose([r["score"] for r in page["strangest"]], np.sort(values)[::-1][:200])
+    spread = np.asarray(ae.explain(X, spread_code=True))
     for r in page["strangest"][:20]:
-        for place, _, _, nats in r["parts"]:
-            j = -1 if place is None else page["columns"][place]["index"]
-            assert nats == pytest.approx(parts[r["row"], j], rel=1e-8)
+        for place, _, _, cell, code in r["parts"]:
+            j = page["columns"][place]["index"]
+            assert cell == pytest.approx(parts[r["row"], j], rel=1e-8)
+            assert cell + code == pytest.approx(spread[r["row"], j], rel=1e-8)
+        sums = [cell + code for *_, cell, code in r["parts"]]
+        assert sums == sorted(sums, reverse=True)
 
 
 def test_columns(case):

@@ -191,7 +191,7 @@ def test_strange_row_by_keyboard(visit, cases, reports):
     page.keyboard.press("ArrowDown")
     row = int(np.argsort(-ae.anomaly_score(X), kind="stable")[1])
     assert page.locator("#strange-detail h3").inner_text().startswith(f"Row {row}:")
-    top = [*X.columns, "(code)"][np.asarray(ae.explain(X))[row].argmax()]
+    top = X.columns[np.asarray(ae.explain(X, spread_code=True))[row].argmax()]
     assert page.locator("#strange-detail .row .name").first.inner_text() == top
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from xhat.codepart import NAME
-
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
@@ -63,13 +61,7 @@ def _made(header: dict[str, Any]) -> str:
 
 
 def _reasons(row: dict[str, Any], columns: list[dict[str, Any]]) -> str:
-    return ", ".join(_safe(_reason(part, columns)) for part in row["parts"][:3])
-
-
-def _reason(part: list[Any], columns: list[dict[str, Any]]) -> str:
-    if part[0] is not None:
-        return str(columns[part[0]]["name"])
-    return f"{NAME} in {' and '.join(columns[j]['name'] for j in part[1])}"
+    return ", ".join(_safe(columns[part[0]]["name"]) for part in row["parts"][:3])
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> list[str]:

@@ -152,10 +152,6 @@ def scores(facts: Facts) -> dict[str, Any]:
     }
 
 
-#: Columns named for the code's part of a strange row.
-CODE_COLUMNS = 2
-
-
 def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -> dict[str, Any]:
     return {
         "value": float(limit),
@@ -168,27 +164,25 @@ def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -
 def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, Any]]:
     """Return the strangest rows with the columns that made them so, observed beside expected.
 
-    The code's part has no column; for what was observed it has the columns it mostly lies in.
+    The nats of a column are two numbers: what its cell adds, and its share of the code's part.
     """
-    count = min(limits.strangest, len(facts.strangest))
     place = {int(j): i for i, j in enumerate(shown)}
+    cells, code = facts.strange_nats[:, : len(facts.schema.columns)], facts.strange_code
     found = []
-    for i in range(count):
-        nats, d = facts.strange_nats[i], len(facts.schema.columns)
-        top = [int(j) for j in np.argsort(-nats, kind="stable") if int(j) in place or j == d]
-        far = [int(j) for j in np.argsort(-facts.strange_code[i], kind="stable") if int(j) in place]
+    for i in range(min(limits.strangest, len(facts.strangest))):
+        order = np.argsort(-(cells[i] + code[i]), kind="stable")
+        top = [int(j) for j in order if int(j) in place]
         found.append(
             {
                 "row": int(facts.strangest[i]),
                 "score": float(facts.walk.scores[facts.strangest[i]]),
                 "parts": [
-                    [None, [place[f] for f in far[:CODE_COLUMNS]], None, rounded(nats[j])]
-                    if j == d
-                    else [
+                    [
                         place[j],
                         rounded(facts.strange_rows[i, j]),
                         rounded(facts.strange_expected[i, j]),
-                        rounded(nats[j]),
+                        rounded(cells[i, j]),
+                        rounded(code[i, j]),
                     ]
                     for j in top[: limits.reasons]
                 ],

@@ -47,9 +47,9 @@ const pairLegend = () => el("div", { class: "legend" },
     host, said, numbers("Rows per score", ["from", "to", "rows"], S.counts.map((c, i) => [S.edges[i], S.edges[i + 1], c])));
 
   const detail = el("div", { id: "strange-detail", "aria-live": "polite" });
-  const named = (p) => (p[0] === null ? `(code) in ${p[1].map((j) => R.columns[j].name).join(" and ")}` : R.columns[p[0]].name);
+  const named = (p) => R.columns[p[0]].name;
   const show = (r) => {
-    const top = Math.max(...r.parts.map((p) => p[3]), 1e-12), at = R.strangest.indexOf(r);
+    const top = Math.max(...r.parts.map((p) => p[3] + p[4]), 1e-12), at = R.strangest.indexOf(r);
     const shown = [el("h3", {}, `Row ${r.row}: score ${fmt(r.score)} nats`)];
     if (I && at < I.strange_observed.shape[0]) {
       const nats = slice(I.strange_nats, at), most = Math.max(...nats);
@@ -58,16 +58,15 @@ const pairLegend = () => el("div", { class: "legend" },
         el("figure", {}, picture(slice(I.strange_expected, at), `Row ${r.row}, expected`, { size: 96 }), "expected"),
         el("figure", {}, picture(nats, `Row ${r.row}, nats per pixel`, { size: 96, map: (v) => cividis(v / most) }), "nats (yellow: most)")));
     }
-    shown.push(el("p", { class: "how" }, "The longest bars are the columns that make the row strange; beside them what was observed / what the model expected."),
-      el("div", { class: "rows" }, r.parts.map(([j, observed, expected, nats]) => {
-        const bar = svg("svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", role: "img", "aria-label": `${fmt(nats)} nats` },
-          svg("rect", { x: 0, y: 3, width: Math.max(0.5, (100 * nats) / top), height: 12, class: "f-pca" }));
-        const line = j === null
-          ? el("div", { class: "row" }, el("span", { class: "name", title: "how unusual the code is: the cells fit together, but few rows are like this one" }, "(code)"), bar, el("span", { class: "val" }, `unusual in ${observed.map((c) => R.columns[c].name).join(" and ")}`))
-          : pairRow(R.columns[j], observed, expected, bar);
-        bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${named([j, observed])}: ${fmt(nats)} nats`));
+    shown.push(el("p", { class: "how" }, "The longest bars are the columns that make the row strange: dark, the cell does not fit the others; light, the row as a whole (its code) is unusual there. Beside them what was observed / what the model expected."),
+      el("div", { class: "rows" }, r.parts.map(([j, observed, expected, cell, code]) => {
+        const width = (100 * cell) / top, text = `${fmt(cell)} nats of the cell, ${fmt(code)} of the code`;
+        const bar = svg("svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", role: "img", "aria-label": text },
+          svg("rect", { x: 0, y: 3, width: Math.max(0.5, width), height: 12, class: "f-pca" }),
+          svg("rect", { x: width, y: 3, width: (100 * code) / top, height: 12, class: "f-pca light" }));
+        bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${R.columns[j].name}: ${text}`));
         bar.addEventListener("pointerleave", hideTip);
-        return line;
+        return pairRow(R.columns[j], observed, expected, bar);
       })));
     detail.replaceChildren(...shown);
   };

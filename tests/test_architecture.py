@@ -23,6 +23,7 @@ FLOORS = [
             "calibration",
             "codepart",
             "model",
+            "pca",
             "settings",
             "sources",
             "start",

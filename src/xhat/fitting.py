@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat import auto
-from xhat.baseline import Baseline, fit_baseline, fit_pca, mean_losses
+from xhat.baseline import Baseline, fit_baseline, mean_losses
 from xhat.calibration import store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
@@ -29,6 +29,7 @@ from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model, residual_spread
+from xhat.pca import fit_pca
 from xhat.progress import Progress
 from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_training
 from xhat.sources import (

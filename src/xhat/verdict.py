@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xhat.baseline import Baseline, principal_angles
+from xhat.baseline import Baseline
 from xhat.data.batches import Rows, tiles
 from xhat.data.columns import Schema
 from xhat.data.kinds import Binary, Categorical, Count, Real
@@ -19,6 +19,7 @@ from xhat.maths import heads, objective
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 from xhat.model import Model
+from xhat.pca import principal_angles
 from xhat.sources import Index, Source
 
 

@@ -103,12 +103,13 @@ def precision(folder: Path) -> list[dict[str, object]]:
     X = rng.normal(size=(50_000, 8)) @ rng.normal(size=(8, 30)) + 0.1 * rng.normal(
         size=(50_000, 30)
     )
-    from xhat import fitting
 
-    rule = fitting._training_dtype
+    from xhat import preparing
+
+    rule = preparing._training_dtype
     try:
         for name in ("float32", "float64", "float32", "float64"):
-            fitting._training_dtype = lambda request, source, name=name: np.dtype(name)
+            preparing._training_dtype = lambda request, source, name=name: np.dtype(name)
             began = time.perf_counter()
             ae = Autoencoder(8, hidden=(128,), max_iter=5, random_state=0).fit(X)
             rows.append(
@@ -119,7 +120,7 @@ def precision(folder: Path) -> list[dict[str, object]]:
                 }
             )
     finally:
-        fitting._training_dtype = rule
+        preparing._training_dtype = rule
     return rows
 
 

@@ -7,43 +7,36 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     OutlierMixin,
     TransformerMixin,
 )
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from xhat import codepart, fitting, incremental, lesson, persist
+from xhat import fitting, incremental, lesson, persist
 from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
-from xhat.data.containers import (
-    is_lazy,
-    numbers_frame,
-    reasons_table,
-    table_of,
-    typed_table,
-)
+from xhat.data.containers import is_lazy
 from xhat.data.kinds import Auto, Heads, Kind
 from xhat.data.spool import Rows, gathered
 from xhat.data.stream import as_stream, is_stream, whole
 from xhat.errors import DataError, ParameterError
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
-from xhat.maths.types import Matrix, Vector
+from xhat.maths.types import Vector
 from xhat.progress import Progress
+from xhat.rebuilding import Rebuilding
 from xhat.requests import build_request
+from xhat.scoring import Scoring
 from xhat.settings import Request
 from xhat.sources import Source, held_out_rows, merge_rows
 from xhat.train.checkpoint import Checkpoint, opened
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
-from xhat.validation import TableInput, warn_if_empty
 from xhat.verdict import Comparison, compare
-from xhat.weights import weighted_quantile
 
 if TYPE_CHECKING:
     from xhat.report import Report
@@ -55,7 +48,8 @@ OFFSET_ROWS = 50_000
 
 class Autoencoder(
     CallbackSupportMixin,
-    TableInput,
+    Rebuilding,
+    Scoring,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     OutlierMixin,
@@ -343,193 +337,6 @@ class Autoencoder(
         self._set_offset(matrix, None)
         return self
 
-    def transform(self, X: Any) -> Matrix:
-        """Return the codes h, shape (n, k), in the dtype of X.
-
-        A row's code does not depend on the other rows, to the bit.
-        """
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        return self._fit.model.codes(matrix)
-
-    def inverse_transform(self, H: Any) -> Any:
-        """Return the rows that codes H stand for, in the columns and container of the table.
-
-        Parameters
-        ----------
-        H : array or data frame of shape (n, k)
-            Codes.
-
-        Returns
-        -------
-        array or data frame of shape (n, d)
-            Frames come back as frames of the same kind, with the table's column names.
-        """
-        check_is_fitted(self)
-        codes = np.asarray(H)
-        if codes.dtype not in (np.float32, np.float64):
-            codes = codes.astype(np.float64)
-        if codes.ndim != 2 or codes.shape[1] != self.n_components_:
-            raise DataError(
-                f"codes of shape {codes.shape} do not fit: expected (rows, {self.n_components_})"
-            )
-        return table_of(H, self._fit.model.decode(codes), self._storage)
-
-    def reconstruct(self, X: Any) -> Any:
-        """Return x_hat for every row: ``inverse_transform(transform(X))`` in X's container."""
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        model = self._fit.model
-        return typed_table(X, model.decode(model.codes(matrix)), self._storage)
-
-    def explain(self, X: Any, *, detail: bool = False, spread_code: bool = False) -> Any:
-        """Return every column's part of the anomaly score, in nats; rows sum to it.
-
-        Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
-        rows, binary columns ``-log p(observed)``: how badly the cell fits the others. 0 is perfect.
-        The last part, ``(code)``, belongs to no column: how far the code lies from those of some
-        training rows, 0 for the usual half of the held-out rows. Its cells may fit
-        together and the row be unusual all the same.
-
-        Parameters
-        ----------
-        X : like in fit
-            Rows.
-        detail : bool
-            Return a long table instead, one line per cell: row (pandas: the index), column,
-            observed, expected, nats. Expected is what the cell was scored against; the encoder
-            sees the row clipped to the training range. Cells stay what they are in pandas and
-            arrays (which give a record array); polars and Arrow columns have one type, so there
-            they are text where not all columns are numbers.
-        spread_code : bool
-            Share the code's part out over the columns instead of giving it one of its own: in
-            which columns the row's reconstruction is far from those of usual rows (docs/maths.md,
-            equation 54). Rows then sum to the score but for rounding.
-
-        Returns
-        -------
-        float64 array or data frame of shape (n, d + 1), or the long table
-            d with ``spread_code`` and without the code's part: below 16 training rows, and from
-            model files that have none.
-        """
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        if detail:
-            return self._reasons(X, matrix, spread_code=spread_code)
-        return numbers_frame(X, *self._nats(matrix, spread_code=spread_code))
-
-    def _nats(self, matrix: Any, *, spread_code: bool) -> tuple[Matrix, list[str]]:
-        """Return the nats of every part and the names of the parts."""
-        model = self._fit.model
-        nats = model.nats(matrix)
-        if spread_code:
-            nats = nats[:, : len(model.schema.columns)] + model.code_nats(matrix)
-            return self._storage.widen(nats), self._names()
-        return self._storage.widen(nats), self._parts()
-
-    def _parts(self) -> list[str]:
-        """Return the names of the parts of a score: the columns, and the code if it has one."""
-        names = self._names()
-        if self._fit.model.code is None:
-            return names
-        name = codepart.NAME
-        while name in names:
-            name = f"({name})"
-        return [*names, name]
-
-    def _reasons(self, X: Any, matrix: Any, *, spread_code: bool) -> Any:
-        table = typed_table(X, self._fit.model.expected(matrix), self._storage)
-        wide, parts = self._nats(matrix, spread_code=spread_code)
-        return reasons_table(X, table, wide, self._storage, parts)
-
-    def anomaly_score(self, X: Any) -> Floats:
-        """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        warn_if_empty(matrix)
-        return self._scores(matrix)
-
-    def impute(self, X: Any, draws: int | None = None) -> Any:
-        """Return the table with its missing cells filled; observed cells stay as they are.
-
-        Parameters
-        ----------
-        X : like in fit
-            Rows with missing cells (NaN, None, null, NaT).
-        draws : int >= 1 or None
-            None: the model's best guess. A number: a list of so many completed tables, each cell
-            drawn from what the model says of it, so that their spread shows the uncertainty.
-
-        Returns
-        -------
-        table, or list of tables
-            Same container, columns, order, types and index; categories come back as categories.
-        """
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        if scipy.sparse.issparse(X):
-            return self._impute_sparse(matrix, draws)
-        keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
-        if draws is None:
-            return typed_table(X, self._fit.model.impute(matrix), self._storage, keep)
-        if not draws >= 1:
-            raise ParameterError(f"draws={draws!r}: expected None or a whole number >= 1")
-        rng = self._generator()
-        return [
-            typed_table(X, self._fit.model.impute(matrix, rng), self._storage, keep)
-            for _ in range(draws)
-        ]
-
-    def _impute_sparse(self, matrix: Any, draws: int | None) -> Any:
-        """Fill the missing cells that a sparse matrix stores; only their rows are densified."""
-        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        rows = np.unique(row_of[np.isnan(matrix.data)])
-        rng = None if draws is None else self._generator()
-        tables = []
-        for _ in range(draws or 1):
-            filled = matrix.copy()
-            for row in rows.tolist():
-                part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-                whole_row = self._fit.model.impute(matrix[row : row + 1], rng)[0]
-                filled.data[part] = whole_row[matrix.indices[part]]
-            tables.append(filled)
-        return tables[0] if draws is None else tables
-
-    def score_samples(self, X: Any) -> Floats:
-        """Return minus the anomaly score (scikit-learn's direction: higher = more normal)."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Any) -> Floats:
-        """Return ``score_samples(X) - offset_``; negative = outlier."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return 1 for inliers and -1 for outliers."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)
-
-    def threshold(self, false_alarm_rate: float = 0.01) -> float:
-        """Return the anomaly score that a share ``false_alarm_rate`` of unseen rows exceeds.
-
-        The quantile is taken on rows not trained on; it is refused when fewer than
-        ``1 / false_alarm_rate`` of them are left.
-        """
-        check_is_fitted(self)
-        scores = self._fit.held_out_scores
-        if not 0 < false_alarm_rate < 1:
-            raise ParameterError(f"false_alarm_rate={false_alarm_rate!r} must lie in (0, 1)")
-        if len(scores) * false_alarm_rate < 1:
-            raise ParameterError(
-                f"false_alarm_rate={false_alarm_rate:g} needs at least "
-                f"{int(np.ceil(1 / false_alarm_rate))} held-out rows, there are {len(scores)}; "
-                "raise the rate or validation_fraction"
-            )
-        return float(np.quantile(scores, 1 - false_alarm_rate))
-
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean reconstruction loss, what a grid search maximises."""
         check_is_fitted(self)
@@ -641,10 +448,6 @@ class Autoencoder(
     def _source(self, matrix: Any, weight: Vector | None = None) -> Source:
         return Source(matrix, self._storage, weight, is_lazy(matrix))
 
-    def _generator(self) -> np.random.Generator:
-        random = check_random_state(self.random_state)
-        return np.random.default_rng(random.randint(2**31, size=4))
-
     def _settle(self) -> None:
         """Publish what was fitted under the names users know."""
         fit = self._fit
@@ -663,16 +466,6 @@ class Autoencoder(
             self.__dict__.pop(name, None)  # a refit forgets the previous one
             if optional.get(name) is not None:
                 setattr(self, name, optional[name])
-
-    def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
-        # 5 %: a quantile, so that both labels occur whatever the scale of the score; a fixed cut
-        # would not do that.
-        share = 0.05 if self.contamination == "auto" else float(self.contamination)
-        self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
-
-    def _scores(self, matrix: Any) -> Floats:
-        # Summed as explain returns it, left-out columns included: the same bits.
-        return self._fit.model.scores(matrix, self._storage.widen)
 
     def _warn_if_copying(self, request: Request) -> None:
         lesson.warn_if_copying(self._fit, request)

@@ -9,9 +9,10 @@ import numpy as np
 from xhat.calibration import store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.errors import ParameterError
-from xhat.fitting import Fit, prepare
+from xhat.fitting import Fit
 from xhat.maths.objective import Objective
 from xhat.model import residual_spread
+from xhat.preparing import prepare
 from xhat.settings import Request
 from xhat.sources import Source, Subset, split_rows
 from xhat.train.loop import LoopState, Plan, train

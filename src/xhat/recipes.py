@@ -34,7 +34,7 @@ def hinton2006(**parameters: Any) -> Autoencoder:
         "batch_size": 128,
         "max_iter": 40,
         "stopping": None,  # the loss falls most at the end, as the rate decays
-        "optimizer": Adam(weight_decay=0.1),
+        "optimizer": Adam(weight_decay=0.35),
         "learning_rate": OneCycle(1e-3),
         "validation_fraction": 0.02,
     }

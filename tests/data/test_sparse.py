@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from xhat import Autoencoder, baseline
+from xhat import Autoencoder, baseline, pca
 from xhat.data.batches import tile_rows
 from xhat.data.kinds import Real
 
@@ -37,7 +37,7 @@ def test_sparse_pca_is_dense_pca(monkeypatch):
     sparse = scipy.sparse.csr_matrix(X)
     settings = {**SETTINGS, "heads": Real("std"), "max_iter": 1}
     a = Autoencoder(**settings).fit(X)._fit.baseline
-    monkeypatch.setattr(baseline, "DENSE_SOLVER", 10)
+    monkeypatch.setattr(pca, "DENSE_SOLVER", 10)
     b = Autoencoder(**settings).fit(sparse)._fit.baseline
     np.testing.assert_allclose(b.theta, a.theta, rtol=1e-6, atol=1e-8)
 

@@ -1,0 +1,140 @@
+"""What is settled before the first step: schema, network, baseline, objective, engine.
+
+Knows: the order of these decisions. Must not know: training, selection, scikit-learn's contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xhat import auto
+from xhat.baseline import Baseline, fit_baseline, mean_losses
+from xhat.data.batches import Rows
+from xhat.data.columns import Schema
+from xhat.data.kinds import resolve_kinds
+from xhat.data.scaling import fit_schema
+from xhat.data.statistics import column_statistics
+from xhat.engines import choose
+from xhat.engines.base import Engine
+from xhat.errors import ParameterError
+from xhat.maths.corruption import Masking
+from xhat.maths.objective import Objective
+from xhat.maths.types import Matrix, Vector
+from xhat.model import ROUNDS, Model
+from xhat.pca import fit_pca
+from xhat.settings import Choices, Request, Shape, Size, settle_network
+from xhat.sources import Source, Split
+from xhat.start import start
+from xhat.train.optimizers import LBFGS
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is settled before the first step."""
+
+    request: Request
+    source: Source
+    others: Source  # where held-out and verdict rows come from
+    split: Split
+    schema: Schema
+    shape: Shape
+    baseline: Baseline
+    objective: Objective
+    engine: Engine
+    rows: Rows
+    held_out: Rows | None
+    choices: Choices
+
+    @property
+    def sources(self) -> list[Source]:
+        """All rows that take part."""
+        return [self.source] + [self.others] * (self.others is not self.source)
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """What training computes in."""
+        return _training_dtype(self.request, self.source)
+
+    def start(self, rng: np.random.Generator) -> Vector:
+        """Return the parameters before training."""
+        if self.shape.is_pca:
+            return self.baseline.theta.copy()
+        return start(self.shape.net, self.baseline, rng).astype(self.dtype)
+
+    def pca(self) -> Model:
+        """Return PCA as a model, its scores not yet calibrated."""
+        return replace(self.model(self.baseline.theta), net=self.baseline.net)
+
+    def model(self, theta: Vector) -> Model:
+        """Return a model, its scores not yet calibrated."""
+        rounds = 1 if isinstance(self.objective.corruption, Masking) else ROUNDS
+        return Model(
+            self.schema, self.shape.net, theta, np.ones(self.shape.net.d), self.engine, rounds
+        )
+
+
+def _training_dtype(request: Request, source: Source) -> np.dtype[np.floating]:
+    return np.dtype(np.float64 if request.exact(source.n) else np.float32)
+
+
+def prepare(request: Request, source: Source, others: Source, split: Split) -> Prepared:
+    """Settle schema, network, baseline and engine."""
+    choices = Choices()
+    dtype = _training_dtype(request, source)
+    choices.said["training dtype"] = str(dtype)
+    everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
+    kinds = resolve_kinds(source.names, request.heads, everything, source.forms)
+    schema = fit_schema(
+        source.names, kinds, source.levels, lambda: source.tiles(split.train), everything
+    )
+    source.check(schema, split.train)
+    others.check(schema, split.unseen)
+    precise = source.walked(schema, split.train, np.float64)
+    if not schema.textbook:
+        losses = mean_losses(precise, schema.blocks, schema.fill)
+        schema = schema.balanced(schema.by_column(losses)[0])
+    rows = source.rows(schema, split.train, dtype)
+    held_out = others.rows(schema, split.held_out, dtype) if len(split.held_out) else None
+    size = Size(rows.n, len(source.names), schema.d, _rank(request, rows, schema.d))
+    shape = settle_network(request, size, schema.blocks, choices)
+    missing = float(everything.missing.mean())
+    corruption = choices.settle("corruption", request.corruption, lambda: auto.corruption(missing))
+    objective = Objective(shape.net, request.penalties, corruption, schema.ranges(dtype))
+    baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, schema.d)), schema.blocks)
+    optimizer = None if isinstance(request.optimizer, LBFGS) else request.optimizer
+    try:
+        engine, reason = choose(request.engine, objective, optimizer)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    choices.said["engine"] = f"{engine.name} ({reason})"
+    return Prepared(
+        request,
+        source,
+        others,
+        split,
+        schema,
+        shape,
+        baseline,
+        objective,
+        engine,
+        rows,
+        held_out,
+        choices,
+    )
+
+
+def _all_rows(source: Source, others: Source) -> Iterator[tuple[Matrix, Vector | None]]:
+    yield from source.tiles(source.everything)
+    if others is not source:
+        yield from others.tiles(others.everything)
+
+
+def _rank(request: Request, rows: Rows, d: int) -> int:
+    """Return the rank of a small table (an upper bound for the automatic code size), else d."""
+    if request.n_components is not None or rows.n > auto.SMALL:
+        return d
+    X = rows.take(slice(None)).X
+    return max(1, int(np.linalg.matrix_rank(X - X.mean(axis=0))))

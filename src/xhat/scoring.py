@@ -1,0 +1,139 @@
+"""What a fitted estimator says of strange rows: scores, the columns behind them, thresholds.
+
+Knows: models, containers. Must not know: how models are fitted, reconstructions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
+
+from xhat import codepart
+from xhat.data.containers import numbers_frame, reasons_table, typed_table
+from xhat.data.stream import whole
+from xhat.errors import ParameterError
+from xhat.fitting import Fit
+from xhat.maths.types import Matrix, Vector
+from xhat.validation import TableInput, warn_if_empty
+from xhat.weights import weighted_quantile
+
+Floats = npt.NDArray[np.float64]
+
+
+class Scoring(TableInput):
+    """The part of the estimator that scores rows and explains the scores."""
+
+    contamination: Any
+    _fit: Fit
+
+    def explain(self, X: Any, *, detail: bool = False, spread_code: bool = False) -> Any:
+        """Return every column's part of the anomaly score, in nats; rows sum to it.
+
+        Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
+        rows, binary columns ``-log p(observed)``: how badly the cell fits the others. 0 is perfect.
+        The last part, ``(code)``, belongs to no column: how far the code lies from those of some
+        training rows, 0 for the usual half of the held-out rows. Its cells may fit
+        together and the row be unusual all the same.
+
+        Parameters
+        ----------
+        X : like in fit
+            Rows.
+        detail : bool
+            Return a long table instead, one line per cell: row (pandas: the index), column,
+            observed, expected, nats. Expected is what the cell was scored against; the encoder
+            sees the row clipped to the training range. Cells stay what they are in pandas and
+            arrays (which give a record array); polars and Arrow columns have one type, so there
+            they are text where not all columns are numbers.
+        spread_code : bool
+            Share the code's part out over the columns instead of giving it one of its own: in
+            which columns the row's reconstruction is far from those of usual rows (docs/maths.md,
+            equation 54). Rows then sum to the score but for rounding.
+
+        Returns
+        -------
+        float64 array or data frame of shape (n, d + 1), or the long table
+            d with ``spread_code`` and without the code's part: below 16 training rows, and from
+            model files that have none.
+        """
+        check_is_fitted(self)
+        X = whole(X)
+        matrix = self._read(X)
+        if detail:
+            return self._reasons(X, matrix, spread_code=spread_code)
+        return numbers_frame(X, *self._nats(matrix, spread_code=spread_code))
+
+    def _nats(self, matrix: Any, *, spread_code: bool) -> tuple[Matrix, list[str]]:
+        """Return the nats of every part and the names of the parts."""
+        model = self._fit.model
+        nats = model.nats(matrix)
+        if spread_code:
+            nats = nats[:, : len(model.schema.columns)] + model.code_nats(matrix)
+            return self._storage.widen(nats), self._names()
+        return self._storage.widen(nats), self._parts()
+
+    def _parts(self) -> list[str]:
+        """Return the names of the parts of a score: the columns, and the code if it has one."""
+        names = self._names()
+        if self._fit.model.code is None:
+            return names
+        name = codepart.NAME
+        while name in names:
+            name = f"({name})"
+        return [*names, name]
+
+    def _reasons(self, X: Any, matrix: Any, *, spread_code: bool) -> Any:
+        table = typed_table(X, self._fit.model.expected(matrix), self._storage)
+        wide, parts = self._nats(matrix, spread_code=spread_code)
+        return reasons_table(X, table, wide, self._storage, parts)
+
+    def anomaly_score(self, X: Any) -> Floats:
+        """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
+        check_is_fitted(self)
+        X = whole(X)
+        matrix = self._read(X)
+        warn_if_empty(matrix)
+        return self._scores(matrix)
+
+    def score_samples(self, X: Any) -> Floats:
+        """Return minus the anomaly score (scikit-learn's direction: higher = more normal)."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> Floats:
+        """Return ``score_samples(X) - offset_``; negative = outlier."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> npt.NDArray[np.int64]:
+        """Return 1 for inliers and -1 for outliers."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def threshold(self, false_alarm_rate: float = 0.01) -> float:
+        """Return the anomaly score that a share ``false_alarm_rate`` of unseen rows exceeds.
+
+        The quantile is taken on rows not trained on; it is refused when fewer than
+        ``1 / false_alarm_rate`` of them are left.
+        """
+        check_is_fitted(self)
+        scores = self._fit.held_out_scores
+        if not 0 < false_alarm_rate < 1:
+            raise ParameterError(f"false_alarm_rate={false_alarm_rate!r} must lie in (0, 1)")
+        if len(scores) * false_alarm_rate < 1:
+            raise ParameterError(
+                f"false_alarm_rate={false_alarm_rate:g} needs at least "
+                f"{int(np.ceil(1 / false_alarm_rate))} held-out rows, there are {len(scores)}; "
+                "raise the rate or validation_fraction"
+            )
+        return float(np.quantile(scores, 1 - false_alarm_rate))
+
+    def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
+        # 5 %: a quantile, so that both labels occur whatever the scale of the score; a fixed cut
+        # would not do that.
+        share = 0.05 if self.contamination == "auto" else float(self.contamination)
+        self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
+
+    def _scores(self, matrix: Any) -> Floats:
+        # Summed as explain returns it, left-out columns included: the same bits.
+        return self._fit.model.scores(matrix, self._storage.widen)

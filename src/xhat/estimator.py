@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    OutlierMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -50,9 +45,6 @@ class Autoencoder(
     CallbackSupportMixin,
     Rebuilding,
     Scoring,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    OutlierMixin,
     BaseEstimator,
 ):
     """Autoencoder ``h = g(W x + b)``, ``x_hat = f(W* h + c)`` for a table or a matrix.

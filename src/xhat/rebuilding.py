@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,8 +21,11 @@ from xhat.maths.types import Matrix
 from xhat.validation import TableInput
 
 
-class Rebuilding(TableInput):
-    """The part of the estimator that encodes, decodes and fills rows."""
+class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
+    """The part of the estimator that encodes, decodes and fills rows.
+
+    scikit-learn wraps ``transform`` for ``set_output`` in the class that defines it: this one.
+    """
 
     random_state: Any
     n_components_: int

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from xhat import codepart
@@ -23,7 +24,7 @@ from xhat.weights import weighted_quantile
 Floats = npt.NDArray[np.float64]
 
 
-class Scoring(TableInput):
+class Scoring(OutlierMixin, TableInput):
     """The part of the estimator that scores rows and explains the scores."""
 
     contamination: Any

@@ -5,7 +5,7 @@ Knows: models, containers. Must not know: how models are fitted, scores.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
@@ -16,9 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from xhat.data.containers import table_of, typed_table
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
-from xhat.fitting import Fit
 from xhat.maths.types import Matrix
 from xhat.validation import TableInput
+
+if TYPE_CHECKING:
+    from xhat.fitting import Fit
 
 
 class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):

@@ -5,7 +5,7 @@ Knows: models, containers. Must not know: how models are fitted, reconstructions
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ from xhat import codepart
 from xhat.data.containers import numbers_frame, reasons_table, typed_table
 from xhat.data.stream import whole
 from xhat.errors import ParameterError
-from xhat.fitting import Fit
 from xhat.maths.types import Matrix, Vector
 from xhat.validation import TableInput, warn_if_empty
 from xhat.weights import weighted_quantile
+
+if TYPE_CHECKING:
+    from xhat.fitting import Fit
 
 Floats = npt.NDArray[np.float64]
 

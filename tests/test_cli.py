@@ -122,6 +122,18 @@ def test_encode_reconstruct_explain_score(call, folder):
             assert sum(outlier) == sum(got[:, 0] > -ae.offset_) > 0
 
 
+def test_explain_shares_the_code_out(call, folder):
+    ae = load(folder / "wine.xhat")
+    names, X = list(ae.feature_names_in_), np.load(folder / "wine.npy")
+    code, out, err = call("explain", "wine.xhat", "wine.csv", "--id", "id", "--spread-code")
+    assert code == 0, err
+    rows = table(out)
+    assert rows[0] == ["id", *names, "top"]
+    got = np.array([row[1:-1] for row in rows[1:]], dtype=float)
+    np.testing.assert_allclose(got.sum(axis=1), ae._fit.model.scores(X), rtol=1e-12)
+    assert [row[-1] for row in rows[1:]] == [names[j] for j in got.argmax(axis=1)]
+
+
 def test_output_files(call, folder):
     for name in ("c.parquet", "c.arrow", "c.tsv", "c.jsonl", "c.npy"):
         assert call("encode", "wine.xhat", "wine.csv", "-o", name, "--quiet") == (0, "", [])

@@ -1,12 +1,14 @@
 """The code's part of the score (equations 50 to 53), against plain NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
 from xhat import Autoencoder, load
-from xhat.codepart import SETS, slope, stored_size
+from xhat.codepart import OLD_SETS, SETS, slope, stored_size
 from xhat.engines import available
 from xhat.errors import ModelFileError
 
@@ -17,9 +19,9 @@ def expected_part(part, H):
     """Equations 50 to 52, row by row and code by code, in float64."""
     found = []
     for h in np.asarray(H, dtype=float):
-        sets = [[] for _ in range(SETS)]
+        sets = [[] for _ in range(part.sets)]
         for i, p in enumerate(part.stored):
-            sets[i % SETS].append((((h - p) @ part.metric) ** 2).sum())
+            sets[i % part.sets].append((((h - p) @ part.metric) ** 2).sum())
         level = np.mean([np.log1p(min(distances) / part.unit) for distances in sets])
         found.append(part.weight * max(level - part.usual, 0.0))
     return np.array(found)
@@ -30,14 +32,16 @@ def ae():
     return Autoencoder(3, random_state=0, max_iter=30).fit(WINE)
 
 
+@pytest.mark.parametrize("sets", [OLD_SETS, SETS])
 @pytest.mark.parametrize("engine", sorted(available()))
-def test_the_part_is_the_formulas(ae, engine):
+def test_the_part_is_the_formulas(ae, engine, sets):
     model = ae._fit.model
     far = WINE * np.array([1.0] * 12 + [3.0])
     H = model.scored_codes(np.vstack([WINE, far]))
     part = model.code.__class__(
         **{n: getattr(model.code, n) for n in ("metric", "stored", "unit", "usual", "weight")},
         engine=available()[engine],
+        sets=sets,
     )
     np.testing.assert_allclose(part.nats(H), expected_part(part, H), rtol=1e-9, atol=1e-9)
     assert 0 < (part.nats(H) == 0).mean() < 1
@@ -55,6 +59,15 @@ def test_shares_are_the_formula(ae):
             nearest = apart[apart.sum(axis=1).argmin()]
             expected += np.log1p(nearest.sum() / part.unit) * nearest / nearest.sum()
         np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6, atol=1e-9)
+
+
+def test_shares_are_finite_where_distances_are_not(ae):
+    model = ae._fit.model
+    for changes in ({"unit": 5e-324}, {"stored": np.full_like(model.code.stored, 1e200)}):
+        part = replace(model.code, **changes)
+        with np.errstate(all="ignore"):
+            shares = part.shares(model.scored_codes(WINE), slope(model.code.stored, WINE[:128]))
+        assert np.isfinite(shares).all()
 
 
 def test_the_code_can_be_shared_out_over_the_columns(ae):

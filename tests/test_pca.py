@@ -1,5 +1,7 @@
 """PCA against NumPy's singular value decomposition, in every route it takes."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -44,10 +46,9 @@ def test_pca_is_the_svd(n, d, k, weighted, monkeypatch):
     assert (found.components[np.arange(rank), largest] > 0).all()
 
 
-@pytest.mark.parametrize(("n", "d"), [(500, 12), (30, 90)])
-def test_the_bytes_do_not_depend_on_the_threads(n, d, monkeypatch):
+def test_the_bytes_do_not_depend_on_the_threads(monkeypatch):
     monkeypatch.setattr(batches, "TILE", 16)
-    rows = DenseRows(Batch(np.random.default_rng(0).normal(size=(n, d))))
+    rows = DenseRows(Batch(np.random.default_rng(0).normal(size=(500, 12))))
     found = []
     for threads in (1, 2, 7):
         monkeypatch.setattr(pca, "thread_limit", lambda threads=threads: threads)
@@ -55,10 +56,46 @@ def test_the_bytes_do_not_depend_on_the_threads(n, d, monkeypatch):
     assert len(set(found)) == 1
 
 
-def test_lanczos_finds_the_same(monkeypatch):
-    X = np.random.default_rng(0).normal(size=(300, 64)) * np.linspace(1, 3, 64)
+@pytest.mark.parametrize(("n", "d"), [(300, 64), (64, 300)])
+def test_lanczos_finds_the_same(n, d, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(n, d)) * np.linspace(1, 3, d)
     full = pca.fit_pca(DenseRows(Batch(X)), 2)
     monkeypatch.setattr(pca, "DENSE_SOLVER", 10)
     few = pca.fit_pca(DenseRows(Batch(X)), 2)
     np.testing.assert_allclose(few.variances, full.variances, rtol=1e-9)
     np.testing.assert_allclose(few.components, full.components, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(200, 120), (120, 200)])
+def test_lanczos_on_low_ranks(shape, monkeypatch):
+    """Rows of two prototypes: the centred rows have rank 1, and sums of them are exactly 0."""
+    monkeypatch.setattr(pca, "DENSE_SOLVER", 10)
+    X = np.repeat(np.random.default_rng(0).integers(0, 2, (2, shape[1])), shape[0] // 2, axis=0)
+    found = [pca.fit_pca(DenseRows(Batch(X.astype(float))), 3) for _ in range(3)]
+    assert len({pca_.components.tobytes() for pca_ in found}) == 1
+    assert found[0].variances[0] == pytest.approx(X.var(axis=0).sum())
+    np.testing.assert_allclose(found[0].variances[1:], 0, atol=1e-9)
+    zeros = pca.fit_pca(DenseRows(Batch(np.zeros(shape))), 3)
+    assert zeros.total == 0
+
+
+class SlowRows(DenseRows):
+    """Rows of which one half raises, as Ctrl-C does, and the other counts its tiles."""
+
+    taken = 0
+
+    def take(self, index):
+        SlowRows.taken += 1
+        if index.start == 64:  # an even tile: summed on the thread that is interrupted
+            raise KeyboardInterrupt
+        time.sleep(0.02)
+        return super().take(index)
+
+
+def test_an_interrupt_is_not_kept_waiting(monkeypatch):
+    monkeypatch.setattr(batches, "TILE", 16)
+    monkeypatch.setattr(pca, "thread_limit", lambda: 2)
+    rows = SlowRows(Batch(np.random.default_rng(0).normal(size=(16 * 200, 3))))
+    with pytest.raises(KeyboardInterrupt):
+        pca.fit_pca(rows, 1)
+    assert SlowRows.taken < 50  # of 200

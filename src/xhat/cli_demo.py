@@ -47,7 +47,7 @@ def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
             "row": int(i),
             "score": float(scores[i]),
             "code": float(parts[i, len(names) :].sum()),
-            "code_in": [names[j] for j in np.argsort(-code[i])[:CODE_COLUMNS]],
+            "code_in": [names[j] for j in np.argsort(-code[i])[:CODE_COLUMNS] if code[i, j] > 0],
             "columns": [
                 {
                     "name": names[j],
@@ -67,9 +67,10 @@ def _page(ae: Any, X: Any, rows: list[dict[str, Any]], output: str | None) -> st
     title = f"The {len(rows)} strangest rows (nats; a typical row has {typical:.0f})"
     lines = [str(ae.compare_pca()), "", title]
     for row in rows:
+        code_in = f" ({', '.join(row['code_in'])})" if row["code_in"] else ""
         lines.append(
-            f"  row {row['row']}, score {row['score']:.0f}, of it {row['code']:.0f} its code's"
-            f" ({', '.join(row['code_in'])})"
+            f"  row {row['row']}, score {row['score']:.0f},"
+            f" of it {row['code']:.0f} its code's{code_in}"
         )
         lines += [
             f"    {c['name']:<24}{c['observed']:>9.4g}  expected {c['expected']:>8.4g}"

@@ -72,8 +72,8 @@ class CodePart:
         level = np.empty(len(H))
         for first in range(0, len(H), STEP):
             near = self.nearest(H[first : first + STEP])
-            # One logarithm of a product instead of one a set; 1e18 keeps the product finite
-            factors = 1 + np.minimum(near / self.unit, 1e18)
+            # One logarithm of a product instead of one a set; the cap keeps the product finite
+            factors = 1 + np.minimum(near / self.unit, self._cap())
             while factors.shape[1] > 1:
                 half = factors.shape[1] // 2
                 factors = factors[:, :half] * factors[:, half:]
@@ -81,7 +81,7 @@ class CodePart:
         return level
 
     def nearest(self, H: Matrix) -> Floats:
-        """Return the squared distance to the nearest stored code of each set, (n, SETS)."""
+        """Return the squared distance to the nearest stored code of each set, (n, sets)."""
         return self.engine.nearest(H, self.metric, self._mapped(), self.sets)  # (50)
 
     def shares(self, H: Matrix, slope: Floats) -> Floats:
@@ -100,10 +100,15 @@ class CodePart:
                 nearest = self.stored[r :: self.sets][squares.argmin(axis=1)]
                 apart = ((part - nearest) @ slope) ** 2
                 whole = apart.sum(axis=1, keepdims=True)
-                term = np.log1p(squares.min(axis=1, keepdims=True) / self.unit)
-                found[place] += apart / np.where(whole > 0, whole, 1.0) * term
+                near = squares.min(axis=1, keepdims=True) / self.unit
+                known = (whole > 0) & np.isfinite(whole)
+                share = np.divide(apart, whole, out=np.zeros_like(apart), where=known)
+                found[place] += share * np.log1p(np.minimum(near, self._cap()))
         total = found.sum(axis=1, keepdims=True)
         return np.asarray(found / np.where(total > 0, total, 1.0))
+
+    def _cap(self) -> float:
+        return float(min(1e30, 10.0 ** (288 / self.sets)))
 
     def _mapped(self) -> Floats:
         if "mapped" not in self._cache:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from xhat.codepart import CodePart, slope
 from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
-from xhat.engines.base import Cells, Engine
+from xhat.engines.base import Cells, Engine, one_blas_thread
 from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
@@ -173,9 +173,12 @@ class Model:
         if self.code is None:
             n: int = X.shape[0]  # type: ignore[attr-defined]
             return np.zeros((n, len(self.schema.columns)))
-        B = slope(self.code.stored, self.rebuilt(self.code.stored))
-        shares = self.schema.by_column(self.code.shares(self.scored_codes(X), B))
-        return np.asarray(shares * self.nats(X)[:, -1:])
+        with one_blas_thread():
+            if "slope" not in self._cast:
+                self._cast["slope"] = slope(self.code.stored, self.rebuilt(self.code.stored))
+            B = np.asarray(self._cast["slope"], np.float64)
+            shares = self.code.shares(self.scored_codes(X), B)
+        return np.asarray(self.schema.by_column(shares) * self.nats(X)[:, -1:])
 
     def rebuilt(self, H: Matrix) -> Matrix:
         """Return the encoded reconstructions of codes."""

@@ -1,12 +1,15 @@
-"""PCA of encoded rows: exact, deterministic, in memory that does not grow with the rows.
+"""PCA of encoded rows: exact, deterministic, in memory that grows with the columns alone.
 
 Knows: encoded rows and their weights. Must not know: heads, networks, training.
 """
 
 from __future__ import annotations
 
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 #: Above this many columns, and FEW times as many as units, the leading eigenvectors come from
 #: Lanczos, not a full solver. At d = 4,096, k = 256, one core: Lanczos 12 to 18 s, full 10 s.
 DENSE_SOLVER, FEW = 1500, 30
-#: Entries of the eigenvectors that are nothing but rounding.
+#: Entries of the eigenvectors, and shares of the largest variance, that are only rounding.
 NOISE = 1e-12
 
 
@@ -64,9 +67,13 @@ def _moments(rows: Rows, threads: int) -> tuple[Floats, Floats]:
     """
     shift = next(tiles(rows)).X.mean(axis=0, dtype=np.float64)
 
+    stop = Event()
+
     def sums(odd: int) -> tuple[Floats, Floats, float]:
         first, gram, total = np.zeros(len(shift)), np.zeros((len(shift), len(shift))), 0.0
         for tile in tiles(rows, every=2, first=odd):
+            if stop.is_set():
+                break
             Z = tile.X.astype(np.float64)
             Z -= shift
             w = np.ones(len(Z)) if tile.weight is None else tile.weight.astype(np.float64)
@@ -77,8 +84,18 @@ def _moments(rows: Rows, threads: int) -> tuple[Floats, Floats]:
             total += float(w.sum())
         return first, gram, total
 
-    with ThreadPoolExecutor(min(threads, 2)) as pool:
-        (first, gram, total), more = pool.map(sums, (0, 1))
+    def odd_ones() -> tuple[Floats, Floats, float]:
+        with one_blas_thread():  # some BLAS libraries count threads for each thread
+            return sums(1)
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            other = pool.submit(odd_ones) if threads > 1 else None
+            first, gram, total = sums(0)
+            more = other.result() if other else sums(1)
+        except BaseException:  # Ctrl-C: the other thread is not waited for beyond its tile
+            stop.set()
+            raise
     total += more[2]
     first = (first + more[0]) / total
     gram += more[1]
@@ -93,8 +110,10 @@ def _few_rows_leading(rows: Rows, k: int) -> tuple[Floats, Floats, Floats, float
     ``Z Z'`` and ``Z' Z`` share their eigenvalues; if u is an eigenvector of the former, which is
     the smaller one here, ``Z' u`` is one of the latter.
     """
-    batches = list(tiles(rows))
-    Z = np.concatenate([batch.X.astype(np.float64) for batch in batches])
+    Z, start = np.empty((rows.n, rows.width)), 0
+    for tile in tiles(rows):
+        Z[start : start + len(tile.X)] = tile.X
+        start += len(tile.X)
     w = np.ones(len(Z)) if rows.weight is None else rows.weight.astype(np.float64)
     w /= w.sum()
     mean = w @ Z
@@ -109,13 +128,27 @@ def _few_rows_leading(rows: Rows, k: int) -> tuple[Floats, Floats, Floats, float
 def _leading(gram: Floats, k: int) -> tuple[Floats, Floats]:
     """Return the k largest eigenvalues, descending, and their eigenvectors (d, k)."""
     d = len(gram)
-    if d <= DENSE_SOLVER or FEW * k > d:
-        values, vectors = scipy.linalg.eigh(gram, subset_by_index=[d - k, d - 1])
-    else:
-        start = np.full(d, d**-0.5)  # a fixed start: the same bytes every time
-        values, vectors = scipy.sparse.linalg.eigsh(gram, k=k, v0=start)
+    found = _lanczos(gram, k) if d > DENSE_SOLVER and FEW * k <= d else None
+    values, vectors = found or scipy.linalg.eigh(gram, subset_by_index=[d - k, d - 1])
     order = np.argsort(values)[::-1]
     return np.maximum(values[order], 0), vectors[:, order]
+
+
+def _lanczos(gram: Any, k: int) -> tuple[Floats, Floats] | None:
+    """Return the k largest eigenvalues and their eigenvectors; None where the rank is too low."""
+    try:
+        values, vectors = scipy.sparse.linalg.eigsh(gram, k=k, **_same_draws(len(gram)))
+    except scipy.sparse.linalg.ArpackError:
+        return None
+    return (values, vectors) if values.min() > NOISE * values.max() else None
+
+
+def _same_draws(d: int) -> dict[str, Any]:
+    """Fix where Lanczos starts, and what it draws when its space closes: the same bytes always."""
+    fixed: dict[str, Any] = {"v0": np.random.default_rng(0).standard_normal(d)}
+    if "rng" in inspect.signature(scipy.sparse.linalg.eigsh).parameters:  # SciPy 1.17
+        fixed["rng"] = 0
+    return fixed
 
 
 def _sparse_leading(sparse: Affine, rows: Rows, k: int) -> tuple[Floats, Floats, Floats, float]:
@@ -136,7 +169,7 @@ def _sparse_leading(sparse: Affine, rows: Rows, k: int) -> tuple[Floats, Floats,
 
     d = rows.width
     operator = scipy.sparse.linalg.LinearOperator((d, d), matvec=covariance, dtype=np.float64)
-    values, vectors = scipy.sparse.linalg.eigsh(operator, k=k, v0=np.full(d, d**-0.5))
+    values, vectors = scipy.sparse.linalg.eigsh(operator, k=k, **_same_draws(d))
     order = np.argsort(values)[::-1]
     total = float((np.maximum(squares - mean**2, 0) / s**2).sum())
     return (mean - sparse.center) / s, np.maximum(values[order], 0), vectors[:, order], total

@@ -54,13 +54,14 @@ class Scoring(OutlierMixin, TableInput):
         spread_code : bool
             Share the code's part out over the columns instead of giving it one of its own: in
             which columns the row's reconstruction is far from those of usual rows (docs/maths.md,
-            equation 54). Rows then sum to the score but for rounding.
+            equation 54). Rows then sum to the score but for rounding, and their last digits may
+            depend on the rows beside them.
 
         Returns
         -------
         float64 array or data frame of shape (n, d + 1), or the long table
-            d with ``spread_code`` and without the code's part: below 16 training rows, and from
-            model files that have none.
+            d with ``spread_code`` and without the code's part: where fewer than 16 different rows
+            were trained on (in each fold of cross-fitting), and from model files that have none.
         """
         check_is_fitted(self)
         X = whole(X)

@@ -47,7 +47,8 @@ class CodePart:
     usual : float
         Median level of held-out codes: up to it a code adds nothing.
     weight : float
-        Nats per level above.
+        Nats per level above; of a part that is not calibrated, how many times as much as the
+        columns it will count.
     engine : Engine
         Multiplies, so that a row's bits do not depend on its neighbours.
     sets : int

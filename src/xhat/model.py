@@ -165,20 +165,19 @@ class Model:
             [self._code(self.schema.clip(tile.X)) for _, _, tile in self._encoded(X)]
         )
 
-    def code_nats(self, X: object) -> Floats:
-        """Return the code's nats shared out over the table's columns, (n, columns).
+    def spread_code(self, X: object, nats: Floats) -> Floats:
+        """Share the code's part of the rows' ``nats`` out over the table's columns, (n, columns).
 
         Large are the columns in which the row's reconstruction is far from those of stored codes.
         """
         if self.code is None:
-            n: int = X.shape[0]  # type: ignore[attr-defined]
-            return np.zeros((n, len(self.schema.columns)))
+            return np.zeros_like(nats)
         with one_blas_thread():
             if "slope" not in self._cast:
                 self._cast["slope"] = slope(self.code.stored, self.rebuilt(self.code.stored))
             B = np.asarray(self._cast["slope"], np.float64)
             shares = self.code.shares(self.scored_codes(X), B)
-        return np.asarray(self.schema.by_column(shares) * self.nats(X)[:, -1:])
+        return np.asarray(self.schema.by_column(shares) * nats[:, -1:])
 
     def rebuilt(self, H: Matrix) -> Matrix:
         """Return the encoded reconstructions of codes."""

@@ -75,7 +75,7 @@ class Scoring(OutlierMixin, TableInput):
         model = self._fit.model
         nats = model.nats(matrix)
         if spread_code:
-            nats = nats[:, : len(model.schema.columns)] + model.code_nats(matrix)
+            nats = nats[:, : len(model.schema.columns)] + model.spread_code(matrix, nats)
             return self._storage.widen(nats), self._names()
         return self._storage.widen(nats), self._parts()
 

@@ -84,6 +84,7 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
     rows = dense(matrix[sample])
     strangest = _strangest(walk.scores, limits.strangest)
     strange = dense(matrix[strangest])
+    nats = model.nats(strange)
     return Facts(
         ae=ae,
         model=model,
@@ -97,8 +98,8 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
         strangest=strangest,
         strange_rows=strange,
         strange_expected=model.expected(strange),
-        strange_nats=model.nats(strange),
-        strange_code=model.code_nats(strange),
+        strange_nats=nats,
+        strange_code=model.spread_code(strange, nats),
     )
 
 

@@ -161,8 +161,8 @@ class Unseen:
 def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[Floats]]:
     """Return ``part`` with unit, usual level and weight, and the scores of the unseen rows.
 
-    The weight makes the code count so many times as much as the columns do: as often as many nats
-    as these it grows by from the median row to the one that 5 % exceed (equation 53).
+    From the median row to the one that 5 % exceed, the code then grows by ``part.weight`` times as
+    many nats as the columns do (equation 53).
     """
     weight = None
     if unseen[0].weight is not None:

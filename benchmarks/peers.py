@@ -82,6 +82,7 @@ ROWS = {
 def xhat(row, engine_name="compiled"):
     from xhat.engines import available
     from xhat.engines.base import Cells, Run
+    from xhat.engines.threads import in_order, thread_limit
     from xhat.maths.heads import Block, SquaredError
     from xhat.maths.objective import Batch, Objective
     from xhat.maths.params import Network
@@ -93,14 +94,17 @@ def xhat(row, engine_name="compiled"):
     rng, X = np.random.default_rng(1), row.rows()
     theta = (0.1 * rng.standard_normal(net.size)).astype(np.float32)
     if row.scoring:
-        tile = 16_384
+        tile = 8192
         bound = np.full(row.d, 4, np.float32)
         wanted = Cells(-bound, bound, excess=True, factor=np.ones(row.d))
 
-        def score(rows):  # every cell's part, as Model.nats asks for it: more than the peers do
-            for start in range(0, rows, tile):
-                Z = Batch(X[start : min(start + tile, rows)])
-                engine.cells(net, theta, Z, wanted).sum(axis=1)
+        def tile_at(start):  # as Model.scores does; every cell's part: more than the peers do
+            Z = Batch(X[start : min(start + tile, row.n)])
+            return engine.cells(net, theta, Z, wanted).sum(axis=1)
+
+        def score(rows):
+            for _ in in_order(tile_at, range(0, rows, tile), thread_limit()):
+                pass
 
         return score, row.n
     optimizer, objective, data = Adam(), Objective(net), Batch(X)

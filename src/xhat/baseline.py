@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.optimize
 
 from xhat.data.batches import Rows, rows_per_tile, tile_rows, tiles
-from xhat.engines.base import one_blas_thread
+from xhat.engines.threads import one_blas_thread
 from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
 from xhat.maths.params import Network, Views

@@ -33,7 +33,6 @@ def store_codes(model: Model, source: Source, train: Index, *, clean: bool) -> C
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:
     """Return what ``calibrate`` needs of held-out rows; the model's own part is not used."""
-    columns = np.concatenate(
-        [nats[:, : len(model.schema.columns)].sum(axis=1) for _, nats in model.nats_by_tile(rows)]
-    )
+    width = len(model.schema.columns)
+    columns = model.scores(rows, lambda nats: nats[:, :width])
     return Unseen(part, model.scored_codes(rows), columns, weight)

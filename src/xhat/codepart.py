@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from xhat.engines.base import Engine, one_blas_thread
+from xhat.engines.base import Engine
+from xhat.engines.threads import one_blas_thread
 from xhat.maths.types import Matrix, Vector
 from xhat.weights import weighted_quantile
 
@@ -83,7 +84,7 @@ class CodePart:
 
     def nearest(self, H: Matrix) -> Floats:
         """Return the squared distance to the nearest stored code of each set, (n, sets)."""
-        return self.engine.nearest(H, self.metric, self._mapped(), self.sets)  # (50)
+        return self.engine.nearest(H, self.metric, self.mapped(), self.sets)  # (50)
 
     def shares(self, H: Matrix, slope: Floats) -> Floats:
         """Return how much of each level comes from each output, (n, d): rows sum to 1, or to 0.
@@ -96,7 +97,7 @@ class CodePart:
             place = slice(first, first + STEP // self.sets)
             part = H[place].astype(np.float64)
             for r in range(self.sets):
-                squares = (part @ self.metric)[:, None] - self._mapped()[r :: self.sets]
+                squares = (part @ self.metric)[:, None] - self.mapped()[r :: self.sets]
                 squares = (squares**2).sum(axis=2)
                 nearest = self.stored[r :: self.sets][squares.argmin(axis=1)]
                 apart = ((part - nearest) @ slope) ** 2
@@ -111,7 +112,8 @@ class CodePart:
     def _cap(self) -> float:
         return float(min(1e30, 10.0 ** (288 / self.sets)))
 
-    def _mapped(self) -> Floats:
+    def mapped(self) -> Floats:
+        """Return the stored codes in the metric; computed once."""
         if "mapped" not in self._cache:
             with one_blas_thread():
                 self._cache["mapped"] = self.stored @ self.metric

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from xhat.codepart import CodePart, slope
 from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
-from xhat.engines.base import Cells, Engine, one_blas_thread
+from xhat.engines.base import Cells, Engine
+from xhat.engines.threads import in_order, one_blas_thread, thread_limit
 from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
+R = TypeVar("R")
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
-TILE_CELLS = 500_000
+TILE_CELLS = 250_000
+#: Multiply-adds from which tiles are spread over threads.
+SPLIT = 10_000_000
 #: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1. More
 #: rounds fill cells better that the others determine, and worse that they hardly know.
 ROUNDS = 3
@@ -76,29 +82,23 @@ class Model:
 
     def codes(self, X: object) -> Matrix:
         """Return the codes (n, k) of raw rows, in their dtype."""
-        n: int = X.shape[0]  # type: ignore[attr-defined]
-        H: Matrix | None = None
-        for rows, _, tile in self._encoded(X, large=True):
-            part = self._code(tile.X)
-            if H is None:
-                H = np.empty((n, self.net.k), part.dtype)
-            H[rows] = part
-        assert H is not None
-        return H
+        return self._filled(X, lambda _, tile: self._code(tile.X), large=True)
 
     def decode(self, H: Matrix) -> Matrix:
         """Return the raw reconstructions of codes, in their dtype; one column per table column."""
-        theta = self.parameters(H.dtype)
         X_hat = np.empty((len(H), len(self.schema.columns)), H.dtype)
-        for start in range(0, len(H), TILE):
-            A_hat = self.engine.decode(self.net, theta, H[start : start + TILE])
-            X_hat_tile = self.schema.decode(heads.predict(self.net.blocks, A_hat))
-            X_hat[start : start + TILE] = X_hat_tile
+
+        def one(start: int) -> Matrix:
+            return self.schema.decode(self.rebuilt(H[start : start + TILE]))
+
+        starts = range(0, len(H), TILE)
+        for start, part in zip(starts, in_order(one, starts, self._threads(len(H))), strict=True):
+            X_hat[start : start + TILE] = part
         return X_hat
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        return self._filled(X, self._cells(X, Cells()), len(self.schema.columns))
+        return self._filled(X, lambda raw, tile: self._cells(raw, tile, Cells()), large=True)
 
     @property
     def parts(self) -> int:
@@ -114,56 +114,42 @@ class Model:
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
-        return self._filled(X, self.nats_by_tile(X), self.parts)
+        return self._filled(X, self._nats(), large=True)
 
-    def scores(self, X: object, widen: Callable[[Matrix], Matrix] | None = None) -> Floats:
+    def scores(self, X: object, summed: Callable[[Floats], Floats] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
 
-        ``widen`` puts the left-out columns back: the sum has the bits of explain's rows.
+        ``summed`` makes of the nats of some rows what is summed over a row. The estimator puts the
+        left-out columns back, so that a score has the bits of explain's row.
         """
-        n: int = X.shape[0]  # type: ignore[attr-defined]
-        scores = np.empty(n)
-        for rows, nats in self.nats_by_tile(X):
-            scores[rows] = (nats if widen is None else widen(nats)).sum(axis=1)
-        return scores
+        nats = self._nats()
+
+        def sums(raw: Matrix, tile: Batch) -> Floats:
+            parts = nats(raw, tile)
+            return np.asarray((parts if summed is None else summed(parts)).sum(axis=1))
+
+        return self._filled(X, sums, large=True)
 
     def score(self, X: object) -> float:
         """Return minus the mean loss of the rows."""
-        parts = [cells.sum(axis=1) for _, cells in self._cells(X, Cells())]
-        return -float(np.concatenate(parts).mean())
+
+        def sums(raw: Matrix, tile: Batch) -> Floats:
+            return np.asarray(self._cells(raw, tile, Cells()).sum(axis=1))
+
+        return -float(self._filled(X, sums, large=True).mean())
 
     def expected(self, X: object) -> Floats:
         """Return the raw value that every cell was scored against."""
-        parts = [
-            self.schema.decode(
-                heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
-            )
-            for _, _, tile in self._encoded(X)
-        ]
-        return np.vstack(parts)
 
-    def nats_by_tile(self, X: object) -> Iterator[tuple[slice, Floats]]:
-        """Yield (which rows, their nats): for sums over a row, without the cells of all rows."""
-        factor = self.schema.nats_per_loss / self._dispersion()
-        low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
-        wanted = Cells(low, high, excess=True, factor=factor)
-        for rows, raw, tile in self._encoded(X, large=True):
-            if self.code is None:
-                yield rows, self._tile(raw, tile, wanted)
-                continue
-            H = np.empty((len(raw), self.net.k), tile.X.dtype)
-            nats = np.empty((len(raw), self.parts))
-            nats[:, :-1] = self._tile(raw, tile, wanted, H)
-            nats[:, -1] = self.code.nats(H)
-            if tile.mask is not None:  # nothing is known of a row without cells
-                nats[~tile.mask.any(axis=1), -1] = 0
-            yield rows, nats
+        def tile_of(_: Matrix, tile: Batch) -> Floats:
+            A_hat = self._output(self.schema.clip(tile.X))
+            return np.asarray(self.schema.decode(heads.predict(self.net.blocks, A_hat)))
+
+        return self._filled(X, tile_of)
 
     def scored_codes(self, X: object) -> Matrix:
         """Return the codes of rows as they are scored: clipped to the training range."""
-        return np.concatenate(
-            [self._code(self.schema.clip(tile.X)) for _, _, tile in self._encoded(X)]
-        )
+        return self._filled(X, lambda _, tile: self._code(self.schema.clip(tile.X)))
 
     def spread_code(self, X: object, nats: Floats) -> Floats:
         """Share the code's part of the rows' ``nats`` out over the table's columns, (n, columns).
@@ -184,24 +170,47 @@ class Model:
         A_hat = self.engine.decode(self.net, self.parameters(H.dtype), H)
         return heads.predict(self.net.blocks, A_hat)
 
-    def _cells(self, X: object, wanted: Cells) -> Iterator[tuple[slice, Floats]]:
-        """Yield every cell's loss, summed over the encoded columns of each table column."""
-        for rows, raw, tile in self._encoded(X, large=True):
-            yield rows, self._tile(raw, tile, wanted)
+    def _nats(self) -> Callable[[Matrix, Batch], Floats]:
+        """Return what gives the nats of a tile: every column's and the code's (see nats)."""
+        factor = self.schema.nats_per_loss / self._dispersion()
+        low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
+        wanted = Cells(low, high, excess=True, factor=factor)
+        code = self.code
+        if code is None:
+            return lambda raw, tile: self._cells(raw, tile, wanted)
+        code.mapped()  # with BLAS, so not in one of several threads
 
-    def _tile(self, raw: Matrix, tile: Batch, wanted: Cells, codes: Matrix | None = None) -> Floats:
-        """Return the loss of every cell of a tile, summed like those of _cells; write its codes."""
+        def nats(raw: Matrix, tile: Batch) -> Floats:
+            H = np.empty((len(raw), self.net.k), tile.X.dtype)
+            parts = np.empty((len(raw), self.parts))
+            parts[:, :-1] = self._cells(raw, tile, wanted, H)
+            parts[:, -1] = code.nats(H)
+            if tile.mask is not None:  # nothing is known of a row without cells
+                parts[~tile.mask.any(axis=1), -1] = 0
+            return parts
+
+        return nats
+
+    def _cells(
+        self, raw: Matrix, tile: Batch, wanted: Cells, codes: Matrix | None = None
+    ) -> Floats:
+        """Return every cell's loss, summed over the encoded columns of each; write the codes."""
         loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted, codes)
         cells = np.asarray(self.schema.by_column(loss), np.float64)
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         return cells + self.schema.unseen(raw) if surprises else cells
 
-    def _filled(self, X: object, tiles: Iterator[tuple[slice, Floats]], width: int) -> Floats:
-        """Return all rows of the tiles as one matrix."""
+    def _filled(
+        self, X: object, work: Callable[[Matrix, Batch], Matrix], *, large: bool = False
+    ) -> Matrix:
+        """Return the work of all tiles as one array."""
         n: int = X.shape[0]  # type: ignore[attr-defined]
-        out = np.empty((n, width))
-        for rows, part in tiles:
+        out: Matrix | None = None
+        for rows, part in self._by_tile(X, work, large=large):
+            if out is None:
+                out = np.empty((n, *part.shape[1:]), part.dtype)
             out[rows] = part
+        assert out is not None
         return out
 
     def _dispersion(self) -> Floats:
@@ -216,15 +225,20 @@ class Model:
         so that what was filled helps to fill the rest.
         """
         filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
-        for rows, raw, tile in self._encoded(X, rounds=self.rounds - 1):
+
+        def completed(raw: Matrix, tile: Batch) -> Matrix:
             if tile.mask is None:
-                filled[rows] = raw
-                continue
+                return raw
             Z_hat = heads.predict(self.net.blocks, self._output(tile.X))
-            Z = np.where(tile.mask > 0, tile.X, self.schema.inside(Z_hat)).astype(tile.X.dtype)
-            if rng is not None:
-                Z = np.where(tile.mask > 0, tile.X, self._draw(Z_hat, rng))
-            filled[rows] = np.where(np.isnan(raw), self.schema.decode(Z), raw)
+            Z = self.schema.inside(Z_hat) if rng is None else self._draw(Z_hat, rng)
+            Z = np.where(tile.mask > 0, tile.X, Z)
+            if rng is None:
+                Z = Z.astype(tile.X.dtype)
+            return np.where(np.isnan(raw), self.schema.decode(Z), raw)
+
+        tiles = self._by_tile(X, completed, rounds=self.rounds - 1, threads=1 if rng else None)
+        for rows, part in tiles:
+            filled[rows] = part
         return filled
 
     def _draw(self, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
@@ -252,22 +266,43 @@ class Model:
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
 
-    def _encoded(
-        self, X: object, *, large: bool = False, rounds: int = READING_ROUNDS
-    ) -> Iterator[tuple[slice, Matrix, Batch]]:
-        """Yield (which rows, raw rows, encoded rows) per tile; see _filled_in for the rounds.
+    def _by_tile(
+        self,
+        X: object,
+        work: Callable[[Matrix, Batch], R],
+        *,
+        large: bool = False,
+        rounds: int = READING_ROUNDS,
+        threads: int | None = None,
+    ) -> Iterator[tuple[slice, R]]:
+        """Yield (which rows, ``work(raw rows, encoded rows)``) of every tile, in order.
 
-        Tiles may be ``large`` where only rows count and no sums are taken: fewer calls.
+        Several tiles are worked on at a time, by a thread each, unless the rows are sparse (they
+        are dense in use) or few. ``large``: only rows count and no sums are taken, so that the
+        size of a tile changes no result. For the rounds see _filled_in.
         """
-        n = X.shape[0]  # type: ignore[attr-defined]
+        n: int = X.shape[0]  # type: ignore[attr-defined]
+        if threads is None:
+            sparse = scipy.sparse.issparse(getattr(X, "X", X))
+            threads = 1 if sparse else self._threads(n)
         size = tile_rows(self.net.d, X)
         if large and size == tile_rows(self.net.d):
             size = max(size, TILE_CELLS // self.net.d)
-        for start in range(0, n, size):
-            raw = dense(X[start : start + size])  # type: ignore[index]
-            self.schema.check(raw, np.arange(start, start + len(raw)))
-            tile = self._filled_in(raw, self.schema.encode(raw), rounds)
-            yield slice(start, start + len(raw)), raw, tile
+            size = max(TILE // 4, min(size, -(-n // threads)))
+
+        def one(piece: tuple[slice, object]) -> tuple[slice, R]:
+            rows, raw = piece[0], dense(piece[1])
+            self.schema.check(raw, np.arange(rows.start, rows.stop))
+            return rows, work(raw, self._filled_in(raw, self.schema.encode(raw), rounds))
+
+        starts = range(0, max(n, 1), size)
+        pieces = (slice(start, min(start + size, n)) for start in starts)
+        taken = ((rows, X[rows]) for rows in pieces)  # type: ignore[index]
+        yield from in_order(one, taken, threads)
+
+    def _threads(self, n: int) -> int:
+        """Return how many threads pay for n rows."""
+        return thread_limit() if n * self.net.size >= SPLIT else 1
 
     def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
         """Return encoded rows whose cells that say nothing hold what the model expects there.
@@ -293,7 +328,8 @@ class Model:
 
     def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
         """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
-        for _, _, tile in self._encoded(X):
+
+        def squares_of(_: Matrix, tile: Batch) -> tuple[Floats, Floats]:
             Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
             # 1e150: its square is finite; only absurd cells of held-out rows are further off
             counts = self.schema.counts
@@ -303,10 +339,12 @@ class Model:
             if counts.any():  # Pearson's statistic: 1 on average for Poisson counts
                 squares[:, counts] *= self.schema.spread[counts] / mean
             if tile.mask is None:
-                yield squares, np.ones(Z_hat.shape)
-            else:
-                mask = tile.mask.astype(np.float64)
-                yield squares * mask, mask
+                return squares, np.ones(Z_hat.shape)
+            mask = tile.mask.astype(np.float64)
+            return squares * mask, mask
+
+        for _, found in self._by_tile(X, squares_of):
+            yield found
 
 
 def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -17,7 +18,7 @@ import scipy.linalg
 import scipy.sparse.linalg
 
 from xhat.data.batches import Affine, Rows, tiles
-from xhat.engines.base import one_blas_thread, thread_limit
+from xhat.engines.threads import one_blas_thread, thread_limit
 
 Floats = npt.NDArray[np.float64]
 #: Above this many columns, and FEW times as many as units, the leading eigenvectors come from
@@ -90,7 +91,10 @@ def _moments(rows: Rows, threads: int) -> tuple[Floats, Floats]:
 
     with ThreadPoolExecutor(1) as pool:
         try:
-            other = pool.submit(odd_ones) if threads > 1 else None
+            other = None
+            if threads > 1:
+                with suppress(RuntimeError):  # the system has no thread left
+                    other = pool.submit(odd_ones)
             first, gram, total = sums(0)
             more = other.result() if other else sums(1)
         except BaseException:  # Ctrl-C: the other thread is not waited for beyond its tile

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 import xhat.engines as module
 from xhat.engines import available, choose
-from xhat.engines.base import thread_limit
+from xhat.engines.threads import thread_limit
 from xhat.maths.penalties import Contractive
 from xhat.train.optimizers import Adam
 

@@ -7,16 +7,11 @@ more than a small step itself.
 
 from __future__ import annotations
 
-import importlib
-import os
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from xhat.maths.objective import Batch, Objective
 from xhat.maths.params import Network
@@ -173,35 +168,3 @@ class Engine(Protocol):
         Row i of ``stored`` (m, k) is in set ``i % sets``; m is sets times a power of two, sets a
         multiple of 8. Computed in H's dtype; a row's bits do not depend on its neighbours.
         """
-
-
-def thread_limit() -> int:
-    """Return how many threads an engine may use.
-
-    The smallest of the cores given to this process, OMP_NUM_THREADS and the limits that
-    threadpoolctl or joblib have set on BLAS and OpenMP; joblib's workers set the variable.
-    """
-    limits = [_cores(), *(library["num_threads"] for library in _thread_pools().info())]
-    variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if variable.isdigit():
-        limits.append(int(variable))
-    return max(1, int(min(limits)))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS or Windows
-        return os.cpu_count() or 1
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Hold BLAS to one thread, so that its sums do not depend on how many there are."""
-    pools: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
-    return pools
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    importlib.import_module("scipy.linalg")  # NumPy and SciPy may each bring a BLAS of their own
-    return ThreadpoolController()  # once: looking through the loaded libraries takes milliseconds

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run, one_blas_thread
+from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run
+from xhat.engines.threads import one_blas_thread
 from xhat.maths.heads import cell_floor, cell_loss
 from xhat.maths.objective import Batch, Objective, decode, encode, loss_and_grad, row_losses
 from xhat.maths.params import Network, Views

@@ -13,6 +13,7 @@ template <class T> struct Scorer {
     Heads<double> heads;
     double *cells, *targets;  // SCORED and a row more for every thread
     const Scoring* task;
+    bool squares;  // every head is linear with squared error
 };
 
 // The losses of rows of the workspace (A_hat against X) into out.
@@ -24,6 +25,16 @@ void score_rows(const Scorer<T>& s, const Net<T>& net, const T* X, const T* M, d
     const Index d = net.plan->node[0].width, ld = s.heads.ld, from = net.ld[net.plan->nodes - 1];
     const T* A_hat = net.H[net.plan->nodes - 1];
     const double* factor = s.task->factor;
+    if (s.squares) {  // the losses are no more than that
+        const double* weight = s.heads.weight;
+        for (Index r = 0; r < n; r++)
+            for (Index j = 0; j < d; j++) {
+                const double e = double(A_hat[r * from + j]) - double(X[r * d + j]);
+                const double loss = e * e * weight[j] * (factor ? factor[j] : 1);
+                out[r * d + j] = M ? loss * double(M[r * d + j]) : loss;
+            }
+        return;
+    }
     const Index group = SCORED / ld > 1 ? SCORED / ld : 1;
     for (Index r0 = 0; r0 < n; r0 += group) {
         const Index rows = n - r0 < group ? n - r0 : group;
@@ -100,6 +111,9 @@ template <class T> int score(const Plan& plan, const Scoring& task) {
         if (!arena.base) return 1;
     }
     s.task = &task;
+    s.squares = true;
+    for (Index b = 0; b < plan.blocks; b++)
+        s.squares = s.squares && plan.block[b].kind == xhat::SQUARED_LINEAR;
     const int status = prepare(s.worker, plan, task.threads, task.theta, false, 0, &raw);
     if (!status && xhat::run_threads(task.threads, score_thread<T>, &s)) score_thread<T>(&s, 0);
     std::free(raw);

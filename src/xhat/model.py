@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
 R = TypeVar("R")
+A = TypeVar("A", bound=npt.NDArray[Any])
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 250_000
 #: Multiply-adds from which tiles are spread over threads.
@@ -116,7 +117,7 @@ class Model:
         """
         return self._filled(X, self._nats(), large=True)
 
-    def scores(self, X: object, summed: Callable[[Floats], Floats] | None = None) -> Floats:
+    def scores(self, X: object, summed: Callable[[Matrix], Matrix] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
 
         ``summed`` makes of the nats of some rows what is summed over a row. The estimator puts the
@@ -200,18 +201,15 @@ class Model:
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         return cells + self.schema.unseen(raw) if surprises else cells
 
-    def _filled(
-        self, X: object, work: Callable[[Matrix, Batch], Matrix], *, large: bool = False
-    ) -> Matrix:
+    def _filled(self, X: object, work: Callable[[Matrix, Batch], A], *, large: bool = False) -> A:
         """Return the work of all tiles as one array."""
         n: int = X.shape[0]  # type: ignore[attr-defined]
-        out: Matrix | None = None
+        out: Any = None
         for rows, part in self._by_tile(X, work, large=large):
             if out is None:
                 out = np.empty((n, *part.shape[1:]), part.dtype)
             out[rows] = part
-        assert out is not None
-        return out
+        return out  # type: ignore[no-any-return]
 
     def _dispersion(self) -> Floats:
         """Return what each column's loss is divided by: 2 s**2, the counts' dispersion, or 1."""

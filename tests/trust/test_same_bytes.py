@@ -37,6 +37,33 @@ def test_20_repeats_and_one_or_two_threads():
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("holes", [False, True])
+def test_threads_do_not_change_what_is_said_of_rows(holes, monkeypatch):
+    """Whatever is asked of a model: tiles on 1, 2 or 5 threads, of other sizes then."""
+    table = np.random.default_rng(3).normal(size=(9001, 9)) @ np.diag(np.arange(1, 10))
+    fitted = model().fit(X)
+    if holes:
+        table[::7, 2] = table[5, :] = np.nan
+    monkeypatch.setattr("xhat.model.SPLIT", 0)
+    found = set()
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("xhat.model.thread_limit", lambda threads=threads: threads)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a row without cells
+            H = fitted.transform(table)
+            said = [
+                fitted.anomaly_score(table),
+                fitted.explain(table),
+                H,
+                fitted.reconstruct(table),
+            ]
+            said += [fitted.inverse_transform(H), fitted.impute(table), [fitted.score(table)]]
+            said += [fitted._fit.model.expected(table), fitted._fit.model.losses(table)]
+            said += fitted.impute(table, draws=2)
+        found.add(hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in said)).hexdigest())
+    assert len(found) == 1
+
+
 def test_containers_and_row_groups_do_not_matter(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.engines.base import Cells, Floats, Optimizer, OptimizerState, Run
-from xhat.engines.threads import thread_limit
 from xhat.engines.compiled import _kernels
+from xhat.engines.threads import thread_limit
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
 from xhat.maths.heads import BinaryCrossEntropy, Head, Poisson, Softmax, SquaredError
 from xhat.maths.objective import Batch, Objective

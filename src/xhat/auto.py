@@ -37,13 +37,16 @@ def code_size(d: int, rank: int) -> tuple[int, str]:
 def corruption(missing: float) -> tuple[Masking | None, str]:
     """Hide cells during training where the table has missing cells, at its own rate.
 
-    >>> corruption(0.0)[0], corruption(0.08)[0], corruption(0.6)[0]
-    (None, Masking(p=0.08), Masking(p=0.3))
+    Filling them counts more than copying visible ones, the more so the more are missing.
+
+    >>> corruption(0.0)[0], corruption(0.001)[0], corruption(0.6)[0]
+    (None, Masking(p=0.05, visible=0.5), Masking(p=0.3, visible=0.2))
     """
     if missing == 0:
         return None, "no cell is missing"
     share = float(min(max(round(missing, 2), 0.05), 0.3))
-    return Masking(share), f"{missing:.1%} of the cells are missing: learn to fill them"
+    visible = round(max(0.2, 0.6 - 2 * share), 2)
+    return Masking(share, visible), f"{missing:.1%} of the cells are missing: learn to fill them"
 
 
 def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:

@@ -82,7 +82,7 @@ def _pairs(items: Any) -> list[tuple[str, Any]]:
 
 
 #: Fields that files written before they existed do not have.
-LATER: dict[type, set[str]] = {EarlyStopping: {"averaging"}}
+LATER: dict[type, set[str]] = {EarlyStopping: {"averaging"}, Masking: {"visible"}}
 
 
 def construct(cls: type, given: Any) -> Any:

@@ -57,7 +57,7 @@ CHOICES = {
         (Contractive(0.1),),
         (L2(0.1), Contractive(0.2), L1Code(0.01)),
     ),
-    "corruption": (None, Masking(0.3), Gaussian(0.2), SaltAndPepper(0.2)),
+    "corruption": (None, Masking(0.3), Masking(0.3, 0.4), Gaussian(0.2), SaltAndPepper(0.2)),
 }
 
 
@@ -78,8 +78,10 @@ def check(engine, case):
     assert engine.refuses(objective, Adam()) is None
     tolerance = TOLERANCE[case.dtype]
     expected, grad = np.empty_like(theta), np.full_like(theta, np.nan)
-    X_tilde = objective.corrupt(batch.X, 0, np.arange(case.n, dtype=np.uint64))
-    J = loss_and_grad(objective, theta, batch, expected, X_tilde)
+    counters = np.arange(case.n, dtype=np.uint64)
+    X_tilde = objective.corrupt(batch.X, 0, counters)
+    weighed = objective.emphasised(batch, 0, counters)
+    J = loss_and_grad(objective, theta, weighed, expected, X_tilde)
     assert abs(engine.loss_and_grad(objective, theta, batch, grad) - J) <= tolerance * (1 + abs(J))
     assert distance(grad, expected) <= tolerance, case
     reference, net = ReferenceEngine(), case.net

@@ -28,7 +28,7 @@ TRAININGS = (
         n=500,
         weighted=True,
         masked=True,
-        corruption=Masking(0.2),
+        corruption=Masking(0.2, visible=0.3),
     ),
     Case(9, 4, (6,), "relu", "tanh", tied=True, linear_path=True, n=301, penalties=(L2(0.01),)),
     Case(12, 20, n=301, penalties=(KLSparsity(0.1, 0.2), L1Code(0.01)), corruption=Gaussian(0.1)),

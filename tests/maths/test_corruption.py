@@ -115,6 +115,21 @@ def test_salt_and_pepper_rates():
     np.testing.assert_array_equal(X_tilde[kept], X[kept])
 
 
+def test_emphasis():
+    """Hidden cells count 1, visible ones what was asked; levels of one category together."""
+    X = np.full((4000, 3), 5.0)
+    columns = Columns(LOW[:3], HIGH[:3], np.zeros(3), np.array([0, 1, 1]))
+    noise = Masking(0.25, visible=0.4)
+    hidden = noise.apply(X, 7, COUNTERS, columns) == 0
+    weight = noise.emphasis(X.astype(np.float32), 7, COUNTERS, columns)
+    assert weight.dtype == np.float32
+    np.testing.assert_array_equal(weight, np.where(hidden, 1, np.float32(0.4)))
+    assert (weight[:, 1] == weight[:, 2]).all()
+    for visible in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match=r"visible=.*\[0, 1\]"):
+            Masking(0.25, visible)
+
+
 @pytest.mark.parametrize("corruption", [Masking(0.0), Gaussian(0.0), SaltAndPepper(0.0)])
 def test_no_corruption(corruption):
     X = clean()

@@ -6,6 +6,7 @@ looped over inside the tests, with tiny networks: several thousand cases in seco
 
 import functools
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -491,6 +492,16 @@ def test_corrupted_input_clean_target():
     X_hat = reconstruct(net, views, X_tilde)
     J = loss_and_grad(denoising, theta, Batch(X), np.empty_like(theta), X_tilde)
     assert J == pytest.approx(((X_hat - X) ** 2).sum() / N, rel=1e-13)
+    mask = (np.arange(N * D).reshape(N, D) % 3 > 0).astype(float)
+    assert denoising.emphasised(Batch(X), 1, counters).mask is None
+    emphatic = replace(denoising, corruption=Masking(0.5, visible=0.2))
+    hidden = Masking(0.5).apply(np.ones_like(X), 1, counters, columns) == 0
+    weight = np.where(hidden, 1, 0.2)
+    for observed in (None, mask):
+        batch = emphatic.emphasised(Batch(X, None, observed), 1, counters)
+        J = loss_and_grad(emphatic, theta, batch, np.empty_like(theta), X_tilde)
+        counts = weight if observed is None else weight * mask
+        assert J == pytest.approx((counts * (X_hat - X) ** 2).sum() / N, rel=1e-13)
 
 
 # The layout of theta.

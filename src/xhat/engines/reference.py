@@ -51,6 +51,7 @@ class ReferenceEngine:
                 batch = take(run.data, rows)
                 counters = np.arange(len(rows), dtype=np.uint64) + np.uint64(run.first + start)
                 X_tilde = objective.corrupt(batch.X, run.key, counters)
+                batch = objective.emphasised(batch, run.key, counters)
                 losses[i] = loss_and_grad(objective, theta, batch, grad, X_tilde)
                 if not np.isfinite(losses[i]):
                     return losses[: i + 1]
@@ -62,7 +63,9 @@ class ReferenceEngine:
     ) -> float:
         """Return J and write its gradient (see Engine.loss_and_grad)."""
         with one_blas_thread():
-            X_tilde = objective.corrupt(batch.X, 0, np.arange(len(batch.X), dtype=np.uint64))
+            counters = np.arange(len(batch.X), dtype=np.uint64)
+            X_tilde = objective.corrupt(batch.X, 0, counters)
+            batch = objective.emphasised(batch, 0, counters)
             return loss_and_grad(objective, theta, batch, grad, X_tilde)
 
     def encode(self, net: Network, theta: Vector, X: Matrix) -> Matrix:

@@ -88,23 +88,38 @@ class Masking:
     ----------
     p : float in [0, 1)
         Probability per cell.
+    visible : float in [0, 1]
+        What the loss of a cell that stays visible counts, beside 1 of a hidden one (emphasised
+        denoising): the less, the more is learnt of filling cells in, and the less of
+        copying them.
 
     References
     ----------
-    Vincent et al., JMLR 11 (2010) 3371, section 3.3.
+    Vincent et al., JMLR 11 (2010) 3371, sections 3.3 and 4.2.
     """
 
     p: float = 0.25
+    visible: float = 1.0
 
     def __post_init__(self) -> None:
         _check_probability("Masking", self.p)
+        if not 0 <= self.visible <= 1:
+            raise ValueError(f"Masking(visible={self.visible!r}): visible must lie in [0, 1]")
 
     def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde."""
-        group = columns.group
-        u = uniform(key, counters, int(group[-1]) + 1)
-        hidden = u < self.p if len(group) == u.shape[1] else (u < self.p)[:, group]
+        hidden = self._hidden(key, counters, columns)
         return np.where(hidden, columns.fill, X)
+
+    def emphasis(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
+        """Return what each cell's loss counts: 1 where it is hidden, else ``visible``."""
+        hidden = self._hidden(key, counters, columns)
+        return np.where(hidden, X.dtype.type(1), X.dtype.type(self.visible))
+
+    def _hidden(self, key: int, counters: _Words, columns: Columns) -> npt.NDArray[np.bool_]:
+        group = columns.group
+        hidden = uniform(key, counters, int(group[-1]) + 1) < self.p
+        return hidden if len(group) == hidden.shape[1] else hidden[:, group]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ a fast engine computes the same quantities under the same names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from xhat.maths import heads
-from xhat.maths.corruption import Columns, Corruption
+from xhat.maths.corruption import Columns, Corruption, Masking
 from xhat.maths.params import Network, Views
 from xhat.maths.penalties import EncoderPass, Extra, Penalty
 from xhat.maths.types import Matrix, Vector
@@ -46,6 +46,14 @@ class Objective:
             return X
         assert self.columns is not None
         return self.corruption.apply(X, key, counters, self.columns)
+
+    def emphasised(self, batch: Batch, key: int, counters: npt.NDArray[np.uint64]) -> Batch:
+        """Return the batch with the emphasis of a corruption in its mask."""
+        if not isinstance(self.corruption, Masking) or self.corruption.visible == 1:
+            return batch
+        assert self.columns is not None
+        weight = self.corruption.emphasis(batch.X, key, counters, self.columns)
+        return replace(batch, mask=weight if batch.mask is None else weight * batch.mask)
 
 
 @dataclass(frozen=True)

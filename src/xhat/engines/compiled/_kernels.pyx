@@ -38,6 +38,7 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         double l2, l1_code, kl_weight, kl_rho, contractive
         int corruption
         double strength
+        double visible
         const void* low
         const void* high
         const void* fill
@@ -208,6 +209,7 @@ cdef class Plan:
         self.plan.contractive = numbers.get("contractive", 0.0)
         self.plan.corruption = numbers.get("corruption", 0)
         self.plan.strength = numbers.get("strength", 0.0)
+        self.plan.visible = numbers.get("visible", 1.0)
         self.plan.low = pointer(low, kind, self.node[0].width, False)
         self.plan.high = pointer(high, kind, self.node[0].width, False)
         self.plan.fill = pointer(fill, kind, self.node[0].width, False)

@@ -105,9 +105,10 @@ template <class P> inline typename P::V root(typename P::V x) {
     return x;
 }
 
-// x_tilde of one row; `counter` is the row's position in the epoch.
+// x_tilde of one row, and the emphasis of its cells multiplied into the mask m unless that is
+// null; `counter` is the row's position in the epoch.
 template <class T>
-void corrupt_row(const xhat::Plan& plan, const T* x, T* x_tilde, Index d, std::uint64_t key,
+void corrupt_row(const xhat::Plan& plan, const T* x, T* x_tilde, T* m, Index d, std::uint64_t key,
                  std::uint64_t counter) {
     const std::uint64_t row = mix(key + (counter + 1) * GOLDEN);
     const double p53 = 9007199254740992.0;  // u < p is (z >> 11) < p 2^53, exactly
@@ -117,6 +118,7 @@ void corrupt_row(const xhat::Plan& plan, const T* x, T* x_tilde, Index d, std::u
         for (Index j = 0; j < d; j++) {
             const auto u = std::int64_t(mix(row + std::uint64_t(plan.group[j] + 1) * GOLDEN) >> 11);
             x_tilde[j] = u < below ? fill[j] : x[j];
+            if (m && u >= below) m[j] *= T(plan.visible);
         }
     } else if (plan.corruption == xhat::SALT_AND_PEPPER) {
         const auto below = std::int64_t(__builtin_ceil(plan.strength * p53));

@@ -261,6 +261,7 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
     if objective.corruption is not None:
         kind, field = _CORRUPTIONS[type(objective.corruption)]
         numbers |= {"corruption": kind, "strength": getattr(objective.corruption, field)}
+        numbers |= {"visible": getattr(objective.corruption, "visible", 1.0)}
         assert objective.columns is not None
         low, high, fill = (
             np.ascontiguousarray(values, theta.dtype)

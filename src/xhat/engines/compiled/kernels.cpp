@@ -55,7 +55,7 @@ static void corrupt(const Plan& plan, const T* x, T* y, Index n, std::uint64_t k
                     std::uint64_t first) {
     const Index d = plan.node[0].width;
     for (Index r = 0; r < n; r++)
-        corrupt_row(plan, x + r * d, y + r * d, d, key, first + std::uint64_t(r));
+        corrupt_row<T>(plan, x + r * d, y + r * d, nullptr, d, key, first + std::uint64_t(r));
 }
 
 static void corrupt_any(const Plan* plan, const void* x, void* y, Index n, std::uint64_t key,

@@ -82,10 +82,12 @@ void gather(Net<T>& net, const Rows& rows, const Index* order, Index first, Inde
     for (Index r = r0; r < r1; r++) {
         const Index from = source(order, first + r - r0);
         copy_row(net.X + r * ld, X + from * d, d);
-        if (M) copy_row(net.M + r * ld, M + from * d, d);
+        T* mask = net.M ? net.M + r * ld : nullptr;
+        if (M) copy_row(mask, M + from * d, d);
+        else if (mask) for (Index j = 0; j < d; j++) mask[j] = 1;
         net.scale[r] = weight ? weight[from] / divisor : unweighted;
         if (plan.corruption != xhat::CLEAN)
-            corrupt_row(plan, net.X + r * ld, net.H[0] + r * ld, d, key,
+            corrupt_row(plan, net.X + r * ld, net.H[0] + r * ld, mask, d, key,
                         counter + std::uint64_t(r - r0));
     }
 }

@@ -53,6 +53,7 @@ struct Plan {
     double l2, l1_code, kl_weight, kl_rho, contractive;  // 0: absent
     int corruption;
     double strength;          // p or sigma
+    double visible;           // what the loss of a cell that is not hidden counts
     const void *low, *high, *fill;  // (d,): range, and what stands for a hidden cell
     const Index* group;       // (d,): number of the table's column; its cells are hidden together
     int optimizer;

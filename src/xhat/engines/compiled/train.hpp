@@ -385,7 +385,7 @@ template <class T> int train(const Plan& plan, Task& task) {
     Arena arena{nullptr, 0};
     char* raw = nullptr;
     for (int pass = 0; pass < 2; pass++) {
-        take_net(arena, t.net, plan, capacity, true, task.rows.mask != nullptr);
+        take_net(arena, t.net, plan, capacity, true, task.rows.mask || plan.visible != 1);
         t.pieces = cut_pieces(plan, nullptr);
         t.piece = arena.take<Piece>(t.pieces);
         t.group = arena.take<Index>(t.pieces + 1);

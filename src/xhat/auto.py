@@ -50,19 +50,19 @@ def corruption(missing: float) -> tuple[Masking | None, str]:
 
 
 def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:
-    """No layer for tiny tables (PCA), else one whose width grows with the rows.
+    """No layer for tiny tables (PCA), else two whose width grows with the rows.
 
     Beside an overcomplete code (``copying``) layers would only help it to copy.
 
     >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
-    ((), (64,), (128, 128))
+    ((), (48, 48), (128, 128))
     """
     if copying:
         return (), "the code is overcomplete"
     if n < TINY:
         return (), f"{n} training rows are too few for a hidden layer: PCA"
     if n < SMALL:
-        return (32 if n < 300 else 64,), f"{n} training rows"
+        return (48, 48), f"{n} training rows"
     return (128, 128), f"{n} training rows"
 
 

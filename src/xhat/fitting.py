@@ -257,8 +257,9 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
     net, base = ready.shape.net, ready.baseline
     if not net.linear_path or ready.held_out is None:
         return False
-    pca = row_losses(ready.engine, base.net, base.theta, ready.held_out)
-    gain = pca - row_losses(ready.engine, net, theta, ready.held_out)
+    judging = ready.objective.judging
+    pca = row_losses(ready.engine, judging(base.net), base.theta, ready.held_out)
+    gain = pca - row_losses(ready.engine, judging(), theta, ready.held_out)
     error = float(gain.std()) / np.sqrt(len(gain))
     return bool(gain.mean() <= max(GAIN * float(pca.mean()), error))
 

@@ -15,7 +15,9 @@ from xhat.data.batches import Rows, tiles
 from xhat.data.columns import Schema
 from xhat.data.kinds import Binary, Categorical, Count, Real
 from xhat.engines.base import Cells, Engine
-from xhat.maths import heads, objective
+from xhat.maths import heads
+from xhat.maths.objective import Objective
+from xhat.maths.objective import row_losses as losses_of_rows
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 from xhat.model import Model
@@ -133,13 +135,18 @@ def _column_losses(
     return total / weights
 
 
-def row_losses(engine: Engine, net: Network, theta: Vector, rows: Rows) -> npt.NDArray[np.float64]:
+def row_losses(
+    engine: Engine, objective: Objective, theta: Vector, rows: Rows
+) -> npt.NDArray[np.float64]:
     """Return the loss of every encoded row, float64."""
-    parts = []
+    parts: list[npt.NDArray[np.float64]] = []
+    net, first = objective.net, 0
     for tile in tiles(rows):
         parameters = theta.astype(tile.X.dtype)
-        A_hat = engine.decode(net, parameters, engine.encode(net, parameters, tile.X))
-        parts.append(objective.row_losses(net, A_hat, tile.X, tile.mask).astype(np.float64))
+        X_tilde, seen = objective.shown(tile, first)
+        A_hat = engine.decode(net, parameters, engine.encode(net, parameters, X_tilde))
+        parts.append(losses_of_rows(net, A_hat, seen.X, seen.mask).astype(np.float64))
+        first += len(tile.X)
     return np.concatenate(parts)
 
 

@@ -4,6 +4,8 @@ The list is the cross of every choice that changes the code taken, thinned by dr
 of each choice meets each value of every other.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import TOLERANCE, Case, compiled, distance, engines
@@ -11,7 +13,7 @@ from cases import TOLERANCE, Case, compiled, distance, engines
 from xhat.engines.base import Cells
 from xhat.engines.reference import ReferenceEngine
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
-from xhat.maths.objective import loss_and_grad
+from xhat.maths.objective import Objective, loss_and_grad
 from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
 from xhat.train.optimizers import Adam
 
@@ -78,9 +80,7 @@ def check(engine, case):
     assert engine.refuses(objective, Adam()) is None
     tolerance = TOLERANCE[case.dtype]
     expected, grad = np.empty_like(theta), np.full_like(theta, np.nan)
-    counters = np.arange(case.n, dtype=np.uint64)
-    X_tilde = objective.corrupt(batch.X, 0, counters)
-    weighed = objective.emphasised(batch, 0, counters)
+    X_tilde, weighed = objective.shown(batch)
     J = loss_and_grad(objective, theta, weighed, expected, X_tilde)
     assert abs(engine.loss_and_grad(objective, theta, batch, grad) - J) <= tolerance * (1 + abs(J))
     assert distance(grad, expected) <= tolerance, case
@@ -96,8 +96,9 @@ def check(engine, case):
         assert found.dtype == np.float64
         assert distance(found, cells) <= tolerance
     if batch.mask is None or batch.mask.any():
-        loss = reference.loss(net, theta, batch)
-        assert abs(engine.loss(net, theta, batch) - loss) <= tolerance * (1 + loss)
+        for judged in (Objective(net), replace(objective, penalties=())):
+            loss = reference.loss(judged, theta, batch, 7)
+            assert abs(engine.loss(judged, theta, batch, 7) - loss) <= tolerance * (1 + loss)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

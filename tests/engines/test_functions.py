@@ -81,7 +81,7 @@ def corrupt(corruption, X, key, first):
     out = np.empty_like(X)
     _plan(objective, np.zeros(net.size, X.dtype), {}).corrupt(X, out, key, first)
     counters = np.arange(len(X), dtype=np.uint64) + np.uint64(first)
-    return out, objective.corrupt(X, key, counters)
+    return out, corruption.apply(X, key, counters, objective.columns)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -481,27 +481,35 @@ def test_corrupted_input_clean_target():
     """The objective hands the corruption its key, counters and ranges; without one, x itself."""
     spec = Spec(HEADS["linear"], K)
     _, _, theta, X, _ = example(spec)
-    counters = np.arange(N, dtype=np.uint64)
+    batch, counters = Batch(X), np.arange(N, dtype=np.uint64) + np.uint64(5)
     columns = Columns(np.zeros(D), np.ones(D), np.zeros(D), np.arange(D))
     denoising = Objective(network(spec), (), Masking(0.5), columns)
-    X_tilde = denoising.corrupt(X, 1, counters)
+    X_tilde, same = denoising.shown(batch, 5, 1)
+    assert same is batch
     assert ((X_tilde == 0) & (X != 0)).any()
     np.testing.assert_array_equal(X_tilde, Masking(0.5).apply(X, 1, counters, columns))
-    assert Objective(network(spec)).corrupt(X, 1, counters) is X
+    assert Objective(network(spec)).shown(batch, 5, 1) == (X, batch)
     net, views = network(spec), Views(network(spec), theta)
     X_hat = reconstruct(net, views, X_tilde)
-    J = loss_and_grad(denoising, theta, Batch(X), np.empty_like(theta), X_tilde)
+    J = loss_and_grad(denoising, theta, batch, np.empty_like(theta), X_tilde)
     assert J == pytest.approx(((X_hat - X) ** 2).sum() / N, rel=1e-13)
-    mask = (np.arange(N * D).reshape(N, D) % 3 > 0).astype(float)
-    assert denoising.emphasised(Batch(X), 1, counters).mask is None
     emphatic = replace(denoising, corruption=Masking(0.5, visible=0.2))
-    hidden = Masking(0.5).apply(np.ones_like(X), 1, counters, columns) == 0
-    weight = np.where(hidden, 1, 0.2)
-    for observed in (None, mask):
-        batch = emphatic.emphasised(Batch(X, None, observed), 1, counters)
-        J = loss_and_grad(emphatic, theta, batch, np.empty_like(theta), X_tilde)
-        counts = weight if observed is None else weight * mask
+    weight = np.where(Masking(0.5).apply(np.ones_like(X), 1, counters, columns) == 0, 1, 0.2)
+    mask = (np.arange(N * D).reshape(N, D) % 3 > 0).astype(float)
+    for observed, counts in ((None, weight), (mask, mask * weight)):
+        _, weighed = emphatic.shown(Batch(X, None, observed), 5, 1)
+        J = loss_and_grad(emphatic, theta, weighed, np.empty_like(theta), X_tilde)
         assert J == pytest.approx((counts * (X_hat - X) ** 2).sum() / N, rel=1e-13)
+
+
+def test_what_held_out_rows_are_judged_by():
+    """The clean loss; with emphasis, what is trained. Penalties never count."""
+    spec, other = Spec(HEADS["linear"], K), network(Spec(HEADS["linear"], K + 1))
+    columns = Columns(np.zeros(D), np.ones(D), np.zeros(D), np.arange(D))
+    for noise, kept in ((None, False), (Masking(0.5), False), (Masking(0.5, 0.9), True)):
+        judged = Objective(network(spec), (L2(),), noise, columns).judging()
+        assert judged == Objective(network(spec), (), noise if kept else None, columns)
+    assert judged.judging(other).net == other
 
 
 # The layout of theta.

@@ -142,8 +142,11 @@ class Engine(Protocol):
     def decode(self, net: Network, theta: Vector, H: Matrix) -> Matrix:
         """Return the output pre-activations A_hat (n, d); a row's bits do not depend on others."""
 
-    def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
-        """Return the mean loss of the rows, without penalties or corruption."""
+    def loss(self, objective: Objective, theta: Vector, batch: Batch, first: int = 0) -> float:
+        """Return the mean loss of the rows, without penalties.
+
+        The objective's corruption has key 0 here; ``first`` is the counter of the first row.
+        """
 
     def cells(
         self,

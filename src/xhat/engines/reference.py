@@ -49,9 +49,7 @@ class ReferenceEngine:
                 start = i * run.batch_size
                 rows = run.order[start : start + run.batch_size]
                 batch = take(run.data, rows)
-                counters = np.arange(len(rows), dtype=np.uint64) + np.uint64(run.first + start)
-                X_tilde = objective.corrupt(batch.X, run.key, counters)
-                batch = objective.emphasised(batch, run.key, counters)
+                X_tilde, batch = objective.shown(batch, run.first + start, run.key)
                 losses[i] = loss_and_grad(objective, theta, batch, grad, X_tilde)
                 if not np.isfinite(losses[i]):
                     return losses[: i + 1]
@@ -63,9 +61,7 @@ class ReferenceEngine:
     ) -> float:
         """Return J and write its gradient (see Engine.loss_and_grad)."""
         with one_blas_thread():
-            counters = np.arange(len(batch.X), dtype=np.uint64)
-            X_tilde = objective.corrupt(batch.X, 0, counters)
-            batch = objective.emphasised(batch, 0, counters)
+            X_tilde, batch = objective.shown(batch)
             return loss_and_grad(objective, theta, batch, grad, X_tilde)
 
     def encode(self, net: Network, theta: Vector, X: Matrix) -> Matrix:
@@ -90,14 +86,16 @@ class ReferenceEngine:
             A_hat += _product(H, views.Q)
         return A_hat
 
-    def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
+    def loss(self, objective: Objective, theta: Vector, batch: Batch, first: int = 0) -> float:
         """Return the (weighted) mean loss, summed tile by tile in float64."""
-        views = Views(net, theta)
+        net, views = objective.net, Views(objective.net, theta)
         total, weights = 0.0, 0.0
         with one_blas_thread():
             for start in range(0, len(batch.X), TILE):
-                tile = take(batch, slice(start, start + TILE))
-                A_hat = decode(net, views, encode(net, views, tile.X).H[-1]).A_hat
+                X_tilde, tile = objective.shown(
+                    take(batch, slice(start, start + TILE)), first + start
+                )
+                A_hat = decode(net, views, encode(net, views, X_tilde).H[-1]).A_hat
                 losses = row_losses(net, A_hat, tile.X, tile.mask).astype(np.float64)
                 weight = np.ones(len(losses)) if tile.weight is None else tile.weight
                 total += float(losses @ weight)

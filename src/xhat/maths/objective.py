@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from xhat.maths import heads
 from xhat.maths.corruption import Columns, Corruption, Masking
@@ -40,20 +39,35 @@ class Objective:
     corruption: Corruption | None = None
     columns: Columns | None = None
 
-    def corrupt(self, X: Matrix, key: int, counters: npt.NDArray[np.uint64]) -> Matrix:
-        """Return x_tilde; without a corruption, x itself."""
-        if self.corruption is None:
-            return X
-        assert self.columns is not None
-        return self.corruption.apply(X, key, counters, self.columns)
+    def shown(self, batch: Batch, first: int = 0, key: int = 0) -> tuple[Matrix, Batch]:
+        """Return x_tilde (without a corruption: x itself) and the batch with emphasis in its mask.
 
-    def emphasised(self, batch: Batch, key: int, counters: npt.NDArray[np.uint64]) -> Batch:
-        """Return the batch with the emphasis of a corruption in its mask."""
-        if not isinstance(self.corruption, Masking) or self.corruption.visible == 1:
-            return batch
+        ``first`` is the counter of the first row.
+        """
+        noise, X = self.corruption, batch.X
+        if noise is None:
+            return X, batch
         assert self.columns is not None
-        weight = self.corruption.emphasis(batch.X, key, counters, self.columns)
-        return replace(batch, mask=weight if batch.mask is None else weight * batch.mask)
+        counters = np.arange(len(X), dtype=np.uint64) + np.uint64(first)
+        X_tilde = noise.apply(X, key, counters, self.columns)
+        if not self.emphatic:
+            return X_tilde, batch
+        weight = noise.emphasis(X, key, counters, self.columns)  # type: ignore[attr-defined]
+        return X_tilde, replace(batch, mask=weight if batch.mask is None else weight * batch.mask)
+
+    @property
+    def emphatic(self) -> bool:
+        """Whether hidden cells count more than visible ones."""
+        return isinstance(self.corruption, Masking) and self.corruption.visible < 1
+
+    def judging(self, net: Network | None = None) -> Objective:
+        """Return what held-out rows are judged by, of ``net`` instead of this one if it is given.
+
+        The loss of clean rows, without penalties; but where filling hidden cells is what is learnt
+        (emphasis), cells are hidden there too.
+        """
+        corruption = self.corruption if self.emphatic else None
+        return Objective(net or self.net, (), corruption, self.columns)
 
 
 @dataclass(frozen=True)

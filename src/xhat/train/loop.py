@@ -144,14 +144,16 @@ def _held_out_loss(plan: Plan, theta: Vector) -> float | None:
 
 
 def mean_loss(engine: Engine, objective: Objective, theta: Vector, rows: Rows) -> float:
-    """Return the weighted mean loss of rows, without penalties or corruption."""
+    """Return the weighted mean loss of rows by which they are judged (see Objective.judging)."""
+    objective = objective.judging()
     if rows.resident is not None:
-        return engine.loss(objective.net, theta, rows.resident)
-    total = weights = 0.0
+        return engine.loss(objective, theta, rows.resident)
+    total, weights, first = 0.0, 0.0, 0
     for tile in tiles(rows):
         weight = float(len(tile.X) if tile.weight is None else tile.weight.sum())
-        total += weight * engine.loss(objective.net, theta, tile) if weight else 0.0
+        total += weight * engine.loss(objective, theta, tile, first) if weight else 0.0
         weights += weight
+        first += len(tile.X)
     return total / weights
 
 

@@ -55,6 +55,7 @@ class Plan:
         X: _Floats,
         weight: _Floats | None,
         mask: _Floats | None,
+        first: int,
         threads: int,
     ) -> tuple[float, float]: ...
     def infer(

@@ -283,9 +283,12 @@ cdef class Plan:
         self._call(kernels.train, &task)
         return J
 
-    def loss(self, object theta, object X, object weight, object mask, int threads) -> tuple:
+    def loss(
+        self, object theta, object X, object weight, object mask, uint64_t first, int threads
+    ) -> tuple:
         """Return the sum of weight * loss over the rows, and the sum of the weights."""
         cdef Task task = self.task(theta, X, weight, mask, False)
+        task.first = first
         cdef double[2] sums
         task.losses = sums
         task.threads = threads

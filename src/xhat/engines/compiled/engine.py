@@ -159,11 +159,11 @@ class CompiledEngine:
         """Return the output pre-activations, every output summed in one fixed order."""
         return _infer(net, theta, H, net.depth, 2 * net.depth)
 
-    def loss(self, net: Network, theta: Vector, batch: Batch) -> float:
+    def loss(self, objective: Objective, theta: Vector, batch: Batch, first: int = 0) -> float:
         """Return the (weighted) mean loss, summed over fixed tiles in float64."""
-        plan = _plan(Objective(net), theta, {})
-        threads = _inference_threads(len(batch.X), net)
-        total, weights = plan.loss(theta, *_rows(batch, theta), threads)
+        plan = _plan(objective, theta, {})
+        threads = _inference_threads(len(batch.X), objective.net)
+        total, weights = plan.loss(theta, *_rows(batch, theta), first, threads)
         return total / weights
 
     def cells(

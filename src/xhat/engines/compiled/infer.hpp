@@ -48,7 +48,8 @@ template <class T> void loss_thread(void* context, int thread) {
         const Index begin = __atomic_fetch_add(&w.next, TILE, __ATOMIC_RELAXED);
         if (begin >= task.count) return;
         const Index n = task.count - begin < TILE ? task.count - begin : TILE;
-        gather(net, task.rows, task.order, begin, r0, r0 + n, T(1), 0, 0);
+        gather(net, task.rows, task.order, begin, r0, r0 + n, T(1), 0,
+               task.first + std::uint64_t(begin));
         for (Index v = 1; v < plan.nodes; v++) forward_node(net, v, r0, r0 + n);
         w.partial[2 * (begin / TILE)] = heads<T, false>(net, r0, r0 + n);
         double weight = 0;
@@ -89,8 +90,8 @@ template <class T> int loss(const Plan& plan, Task& task) {
     Worker<T> w{};
     char* raw = nullptr;
     const Index tiles = (task.count + TILE - 1) / TILE;
-    if (prepare(w, plan, task.threads, task.theta, task.rows.mask != nullptr, 2 * tiles, &raw))
-        return 1;
+    const bool masked = task.rows.mask || plan.visible != 1;
+    if (prepare(w, plan, task.threads, task.theta, masked, 2 * tiles, &raw)) return 1;
     w.loss = &task;
     if (xhat::run_threads(task.threads, loss_thread<T>, &w)) loss_thread<T>(&w, 0);
     task.losses[0] = task.losses[1] = 0;

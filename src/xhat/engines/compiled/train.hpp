@@ -73,7 +73,7 @@ void take_net(Arena& arena, Net<T>& net, const Plan& plan, Index capacity, bool 
         net.bias[v] = v ? arena.take<T>(net.ld[v]) : nullptr;
     }
     const Index cells = capacity * net.ld[0];
-    net.X = plan.corruption == xhat::CLEAN || !training ? net.H[0] : arena.take<T>(cells);
+    net.X = plan.corruption == xhat::CLEAN ? net.H[0] : arena.take<T>(cells);
     net.M = masked ? arena.take<T>(cells) : nullptr;
     net.scale = arena.take<T>(capacity);
     for (Index m = 0; m < plan.matrices; m++) {

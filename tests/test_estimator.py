@@ -195,6 +195,19 @@ def test_the_folds_of_a_wide_table_train_equally_long(monkeypatch):
     assert ae.choices_["max_iter"] == f"{epochs} (full-batch steps)"
 
 
+def test_folds_taken_up_again_are_folds_trained_anew(monkeypatch):
+    """The states kept of a fold save time and change no byte."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(200, 6)) ** 3
+    found = set()
+    for every in (7, 10**9):
+        monkeypatch.setattr("xhat.fitting.KEEP", every)
+        ae = Autoencoder(2, max_iter=40, random_state=0).fit(X)
+        assert ae.best_iter_ % 7
+        found.add(to_bytes(ae))
+    assert len(found) == 1
+
+
 def test_verdict_is_taken_on_rows_used_for_nothing_else_and_says_who_wins():
     ae = Autoencoder(random_state=0).fit(DIGITS)
     verdict = ae.compare_pca()

@@ -49,20 +49,27 @@ def corruption(missing: float) -> tuple[Masking | None, str]:
     return Masking(share, visible), f"{missing:.1%} of the cells are missing: learn to fill them"
 
 
-def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:
-    """No layer for tiny tables (PCA), else two whose width grows with the rows.
+def hidden_widths(
+    n: int, d: int, *, copying: bool = False, filling: bool = False
+) -> tuple[tuple[int, ...], str]:
+    """No layer for tiny tables (PCA), else one or two whose width grows with the rows.
 
-    Beside an overcomplete code (``copying``) layers would only help it to copy.
+    Beside an overcomplete code (``copying``) layers would only help it to copy. Missing cells are
+    filled better by two layers (``filling``).
 
     >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
-    ((), (48, 48), (128, 128))
+    ((), (64,), (128, 128))
+    >>> hidden_widths(500, 5, filling=True)[0]
+    (48, 48)
     """
     if copying:
         return (), "the code is overcomplete"
     if n < TINY:
         return (), f"{n} training rows are too few for a hidden layer: PCA"
     if n < SMALL:
-        return (48, 48), f"{n} training rows"
+        if filling:
+            return (48, 48), f"{n} training rows, missing cells"
+        return (32 if n < 300 else 64,), f"{n} training rows"
     return (128, 128), f"{n} training rows"
 
 

@@ -5,6 +5,7 @@ Knows: the order of these steps. Must not know: scikit-learn's contract, contain
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +44,10 @@ from xhat.verdict import Comparison, compare, identity_score, row_losses
 FEW = 30
 #: Relative gain on the held-out rows that a network must have over PCA; less is within their noise.
 GAIN = 0.005
+#: Every so many epochs a fold's state is kept, so that the chosen epoch is soon reached again.
+KEEP = 100
+
+OnEpoch = Callable[[LoopState], None]
 
 
 @dataclass
@@ -67,7 +72,7 @@ def fit(
     source: Source,
     validation: Source | None,
     rng: np.random.Generator,
-    on_epoch: Callable[[LoopState], None],
+    on_epoch: OnEpoch,
     checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Fit a model to the rows of ``source``; ``validation`` replaces the random held-out rows."""
@@ -100,7 +105,7 @@ def _is_small(ready: Prepared) -> bool:
 def _fit_small(
     ready: Prepared,
     rng: np.random.Generator,
-    on_epoch: Callable[[LoopState], None],
+    on_epoch: OnEpoch,
     checkpoint: Checkpoint | None,
 ) -> Fit:
     """Choose the epoch on five folds, then train on all rows but those of the verdict.
@@ -114,23 +119,38 @@ def _fit_small(
     same = replace(request, n_components=net.k, hidden=net.hidden, epochs=how.epochs)
     seed = int(rng.integers(2**63))
 
-    def run(split: Split, epochs: int | None) -> tuple[Prepared, LoopState]:
+    kept: dict[int, list[LoopState]] = {}  # by the fold's first held-out row
+
+    def run(
+        split: Split, epochs: int | None, on_epoch: OnEpoch, begun: LoopState | None = None
+    ) -> tuple[Prepared, LoopState]:
         part = prepare(same, source, source, split)
         part.choices.said.update(ready.choices.said)
-        state = _train(part, np.random.default_rng(seed), _silent, stop_after=epochs)
+        rng = np.random.default_rng(seed)
+        state = _train(part, rng, on_epoch, stop_after=epochs, begun=begun)
         if state.interrupted:
             raise KeyboardInterrupt
         return part, state
 
+    def curve(split: Split) -> list[float]:
+        states = kept[int(split.held_out[0])] = []
+
+        def keep(state: LoopState) -> None:
+            if state.epoch % KEEP == 0:
+                states.append(copy.deepcopy(state))
+
+        return run(split, None, keep)[1].monitor.held_out
+
     def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
-        part, state = run(split, epochs)
+        before = [s for s in kept[int(split.held_out[0])] if s.epoch <= epochs]
+        part, state = run(split, epochs, _silent, before[-1] if before else None)
         model = part.model(state.theta) if epochs else part.pca()
         return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)
 
     pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     cross = cross_fit(
         folds(pool, rng),
-        lambda split: run(split, None)[1].monitor.held_out,
+        curve,
         model_after,
         source,
         GAIN,
@@ -173,13 +193,15 @@ def _silent(state: LoopState) -> None:
 def _train(
     ready: Prepared,
     rng: np.random.Generator,
-    on_epoch: Callable[[LoopState], None],
+    on_epoch: OnEpoch,
     stop_after: int | None = None,
     checkpoint: Checkpoint | None = None,
+    begun: LoopState | None = None,
 ) -> LoopState:
     """Train from the start; where the model is PCA by rule, the start is the result.
 
-    Cross-fitting runs whole schedules, or their first ``stop_after`` epochs, and never stops early.
+    Cross-fitting runs whole schedules, or their first ``stop_after`` epochs, and never stops early;
+    it goes on from ``begun``, a state of the same training.
     """
     request, net = ready.request, ready.shape.net
     exact = request.exact(ready.source.n)
@@ -206,8 +228,8 @@ def _train(
     if isinstance(on_epoch, Progress):
         on_epoch.begin(epochs, ready.rows.n)
     lbfgs = isinstance(request.optimizer, LBFGS)
-    begun = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
-    state, run = LoopState(theta, begun, rng, monitor), train_lbfgs if lbfgs else train
+    slots = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
+    state, run = begun or LoopState(theta, slots, rng, monitor), train_lbfgs if lbfgs else train
     if checkpoint is None:
         return run(plan, state, on_epoch)
     checkpoint.restore(state, fingerprint(request, ready.sources, ready.engine))

@@ -98,9 +98,9 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
         schema = schema.balanced(schema.by_column(losses)[0])
     rows = source.rows(schema, split.train, dtype)
     held_out = others.rows(schema, split.held_out, dtype) if len(split.held_out) else None
-    size = Size(rows.n, len(source.names), schema.d, _rank(request, rows, schema.d))
+    missing, rank = float(everything.missing.mean()), _rank(request, rows, schema.d)
+    size = Size(rows.n, len(source.names), schema.d, rank, missing)
     shape = settle_network(request, size, schema.blocks, choices)
-    missing = float(everything.missing.mean())
     corruption = choices.settle("corruption", request.corruption, lambda: auto.corruption(missing))
     objective = Objective(shape.net, request.penalties, corruption, schema.ranges(dtype))
     baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, schema.d)), schema.blocks)

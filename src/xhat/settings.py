@@ -69,12 +69,13 @@ class Choices:
 
 @dataclass(frozen=True)
 class Size:
-    """Sizes the rules look at: training rows, table columns, encoded columns, rank."""
+    """What the rules look at: training rows, columns, encoded columns, rank, missing cells."""
 
     rows: int
     columns: int
     encoded: int
     rank: int
+    missing: float  # share of the cells
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,11 @@ def settle_network(
         "n_components", request.n_components, lambda: auto.code_size(size.columns, size.rank)
     )
     copying = k >= d and request.n_components is not None
+    filling = size.missing > 0
     hidden = choices.settle(
-        "hidden", request.hidden, lambda: auto.hidden_widths(n, d, copying=copying)
+        "hidden",
+        request.hidden,
+        lambda: auto.hidden_widths(n, d, copying=copying, filling=filling),
     )
     is_pca = (
         not hidden

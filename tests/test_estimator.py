@@ -28,6 +28,7 @@ from xhat import (
     SaltAndPepper,
     load,
 )
+from xhat.persist import to_bytes
 
 DIGITS = load_digits().data
 WINE = load_wine(as_frame=True).data

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from narwhals.stable import v2 as nw
 
+from xhat import Autoencoder
 from xhat.data.cells import Cells
 from xhat.data.containers import Storage, typed_table
 from xhat.data.storage import Store, learn_store
@@ -217,3 +218,16 @@ def test_numbers_become_the_cells_they_stand_for(container, some):
         ]
     day_of = [v.date() if isinstance(v, dt.datetime) else v for v in cells[3]]
     assert [*cells[:3], day_of] == wanted
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_numbers_in_a_column_of_dates_are_refused(make):
+    """Seconds, days, nanoseconds? Since when? What is missing throughout is missing."""
+    rng = np.random.default_rng(0)
+    days = [DAY + dt.timedelta(days=int(n)) for n in rng.integers(0, 99, 60)]
+    columns = {"a": rng.normal(size=60), "b": rng.normal(size=60), "when": days}
+    ae = Autoencoder(1, max_iter=2, random_state=0).fit(make(columns))
+    for numbers in ([5] * 60, [1.5] * 60, [True] * 60, [None] * 59 + [2.5]):
+        with pytest.raises(DataError, match=r"'when', row \d+: .* is no date or time"):
+            ae.anomaly_score(make({**columns, "when": numbers}))
+    assert np.isfinite(ae.anomaly_score(make({**columns, "when": [np.nan] * 60}))).all()

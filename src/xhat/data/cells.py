@@ -118,7 +118,8 @@ class Cells:
         """Return numbers (NaN where missing), or None if a cell is none; texts are read by form."""
         dtype = self.dtype
         if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
-            return np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
+            cells = np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
+            return None if form == "time" and not np.isnan(cells).all() else cells
         if dtype is not None and dtype in (nw.Date, nw.Datetime):
             moments = self.series.cast(nw.Datetime("us")) if dtype == nw.Date else self.series
             stamps = moments.dt.timestamp("us").cast(nw.Float64)
@@ -128,7 +129,8 @@ class Cells:
             return np.asarray(parts.to_numpy(), dtype=np.float64) / 1e6
         values = self.values()
         try:
-            if set(map(type, values)) <= {float, int, bool, type(None)}:
+            plain: set[type] = {type(None)} if form == "time" else {float, int, bool, type(None)}
+            if set(map(type, values)) <= plain:
                 return np.array(values, dtype=np.float64)  # None becomes NaN
             numbers = [np.nan if v is None else _number(v, form) for v in values]
             return np.array(numbers, dtype=np.float64)
@@ -240,6 +242,8 @@ def _number(value: Any, form: Form = "number") -> float:
         return (value - dt.date(1970, 1, 1)).total_seconds()
     if isinstance(value, dt.timedelta):
         return value.total_seconds()
+    if form == "time":  # seconds, days, nanoseconds? since when?
+        raise ValueError(f"{value!r} is no time")
     return float(value)
 
 

@@ -18,6 +18,8 @@ LARGE = 20_000
 MANY_WEIGHTS = 150_000
 #: Rows times weights of all full-batch steps together, about: 10 to 20 s on two cores.
 FULL_BATCH_WORK = 10**11
+#: Share of missing cells from which a small table's network is one for filling them.
+FILLING = 0.05
 #: Below this many rows nothing but PCA is fitted unless layers are asked for.
 TINY = 50
 
@@ -50,16 +52,16 @@ def corruption(missing: float) -> tuple[Masking | None, str]:
 
 
 def hidden_widths(
-    n: int, d: int, *, copying: bool = False, filling: bool = False
+    n: int, d: int, *, copying: bool = False, missing: float = 0.0
 ) -> tuple[tuple[int, ...], str]:
     """No layer for tiny tables (PCA), else one or two whose width grows with the rows.
 
-    Beside an overcomplete code (``copying``) layers would only help it to copy. Missing cells are
-    filled better by two layers (``filling``).
+    Beside an overcomplete code (``copying``) layers would only help it to copy. Two layers fill
+    missing cells better, where these are more than a few.
 
     >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
     ((), (64,), (128, 128))
-    >>> hidden_widths(500, 5, filling=True)[0]
+    >>> hidden_widths(500, 5, missing=0.2)[0]
     (48, 48)
     """
     if copying:
@@ -67,8 +69,8 @@ def hidden_widths(
     if n < TINY:
         return (), f"{n} training rows are too few for a hidden layer: PCA"
     if n < SMALL:
-        if filling:
-            return (48, 48), f"{n} training rows, missing cells"
+        if missing > FILLING:
+            return (48, 48), f"{n} training rows, {missing:.1%} of the cells missing"
         return (32 if n < 300 else 64,), f"{n} training rows"
     return (128, 128), f"{n} training rows"
 

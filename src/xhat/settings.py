@@ -101,11 +101,10 @@ def settle_network(
         "n_components", request.n_components, lambda: auto.code_size(size.columns, size.rank)
     )
     copying = k >= d and request.n_components is not None
-    filling = size.missing > 0
     hidden = choices.settle(
         "hidden",
         request.hidden,
-        lambda: auto.hidden_widths(n, d, copying=copying, filling=filling),
+        lambda: auto.hidden_widths(n, d, copying=copying, missing=size.missing),
     )
     is_pca = (
         not hidden

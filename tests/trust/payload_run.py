@@ -108,7 +108,7 @@ def main():  # noqa: C901
 
 
 def _peak_mb():
-    """Return the peak memory of this program: ru_maxrss holds that of the caller before exec too."""
+    """Return the peak memory of this program; ru_maxrss counts what called it, before exec, too."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

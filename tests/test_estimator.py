@@ -26,6 +26,7 @@ from xhat import (
     OneCycle,
     Real,
     SaltAndPepper,
+    incremental,
     load,
 )
 from xhat.persist import to_bytes
@@ -374,6 +375,24 @@ def test_threshold_needs_enough_held_out_rows():
     assert 0 < rate < 0.15
     with pytest.raises(ValueError, match="needs at least 1000 held-out rows, there are 360"):
         ae.threshold(0.001)
+
+
+def test_partial_fit_of_a_model_that_fills_cells_hides_cells(monkeypatch):
+    """What the rule says of the rows at hand: a model file does not hold the corruption."""
+    seen, plan = [], incremental.Plan
+
+    def record(engine, objective, *more):
+        seen.append(objective.corruption)
+        return plan(engine, objective, *more)
+
+    monkeypatch.setattr(incremental, "Plan", record)
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    whole = Autoencoder(2, random_state=0).partial_fit(X)
+    X[::2, 0] = np.nan
+    holes = Autoencoder(2, random_state=0).partial_fit(X).partial_fit(X[1::2])
+    assert whole._fit.model.rounds == 3
+    assert holes._fit.model.rounds == 1
+    assert seen == [None, Masking(0.1, 0.4), Masking(0.05, 0.5)]
 
 
 def test_partial_fit_improves_on_its_start_and_continues_a_fit():

@@ -114,7 +114,8 @@ class Autoencoder(
     verdict_ : Comparison
         Mean, PCA and xhat on rows not trained on.
     history_ : dict
-        Losses per epoch. ``loss_curve_`` is its "loss".
+        Losses per epoch. ``loss_curve_`` is its "loss". Where hidden cells count more
+        (``Masking(visible=)``, as with missing cells), both are losses with hidden cells.
     n_iter_, best_iter_ : int
         Epochs run, and the one kept (0 is the start).
     offset_ : float

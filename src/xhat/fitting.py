@@ -44,8 +44,10 @@ from xhat.verdict import Comparison, compare, identity_score, row_losses
 FEW = 30
 #: Relative gain on the held-out rows that a network must have over PCA; less is within their noise.
 GAIN = 0.005
-#: Every so many epochs a fold's state is kept, so that the chosen epoch is soon reached again.
+#: Every so many epochs, at least, a fold's state is kept: the chosen epoch is soon reached again.
 KEEP = 100
+#: Bytes that these states take at most.
+KEPT_BYTES = 2**26
 
 OnEpoch = Callable[[LoopState], None]
 
@@ -120,6 +122,8 @@ def _fit_small(
     seed = int(rng.integers(2**63))
 
     kept: dict[int, list[LoopState]] = {}  # by the fold's first held-out row
+    places = KEPT_BYTES // (FOLDS * 5 * net.size * 8)  # theta, the best one, Adam's three
+    every = max(KEEP, how.epochs // places + 1) if places else how.epochs + 1
 
     def run(
         split: Split, epochs: int | None, on_epoch: OnEpoch, begun: LoopState | None = None
@@ -136,13 +140,13 @@ def _fit_small(
         states = kept[int(split.held_out[0])] = []
 
         def keep(state: LoopState) -> None:
-            if state.epoch % KEEP == 0:
+            if state.epoch % every == 0:
                 states.append(copy.deepcopy(state))
 
         return run(split, None, keep)[1].monitor.held_out
 
     def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
-        before = [s for s in kept[int(split.held_out[0])] if s.epoch <= epochs]
+        before = [s for s in kept.pop(int(split.held_out[0])) if s.epoch <= epochs]
         part, state = run(split, epochs, _silent, before[-1] if before else None)
         model = part.model(state.theta) if epochs else part.pca()
         return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)

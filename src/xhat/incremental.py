@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from xhat import auto
 from xhat.calibration import store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.errors import ParameterError
@@ -45,7 +46,10 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
         optimizer = request.optimizer.init(model.net, theta)
         fit.state = LoopState(theta, optimizer, rng, Monitor(None, theta.copy()), fit.epochs)
     schema, dtype = model.schema, fit.state.theta.dtype
-    objective = Objective(model.net, request.penalties, request.corruption, schema.ranges(dtype))
+    corruption = request.corruption
+    if corruption is None and model.rounds == 1:  # it was fitted to fill cells, and goes on so
+        corruption, _ = auto.corruption(max(_missing(source), 1e-9))
+    objective = Objective(model.net, request.penalties, corruption, schema.ranges(dtype))
     source.check(schema, source.everything)
     rows = source.rows(schema, source.everything, dtype)
     plan = Plan(
@@ -69,3 +73,9 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     fit.model.code = part
     fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
     fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch
+
+
+def _missing(source: Source) -> float:
+    """Return the share of missing cells."""
+    tiles = source.tiles(source.everything)
+    return float(sum(np.isnan(X).sum() for X, _ in tiles) / (source.n * len(source.names)))

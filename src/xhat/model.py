@@ -89,12 +89,14 @@ class Model:
         """Return the raw reconstructions of codes, in their dtype; one column per table column."""
         X_hat = np.empty((len(H), len(self.schema.columns)), H.dtype)
 
-        def one(start: int) -> Matrix:
-            return self.schema.decode(self.rebuilt(H[start : start + TILE]))
+        size = tile_rows(self.net.d)
 
-        starts = range(0, len(H), TILE)
+        def one(start: int) -> Matrix:
+            return self.schema.decode(self.rebuilt(H[start : start + size]))
+
+        starts = range(0, len(H), size)
         for start, part in zip(starts, in_order(one, starts, self._threads(len(H))), strict=True):
-            X_hat[start : start + TILE] = part
+            X_hat[start : start + size] = part
         return X_hat
 
     def losses(self, X: object) -> Floats:
@@ -159,11 +161,12 @@ class Model:
         """
         if self.code is None:
             return np.zeros_like(nats)
+        H = self.scored_codes(X)
         with one_blas_thread():
             if "slope" not in self._cast:
                 self._cast["slope"] = slope(self.code.stored, self.rebuilt(self.code.stored))
             B = np.asarray(self._cast["slope"], np.float64)
-            shares = self.code.shares(self.scored_codes(X), B)
+            shares = self.code.shares(H, B)
         return np.asarray(self.schema.by_column(shares) * nats[:, -1:])
 
     def rebuilt(self, H: Matrix) -> Matrix:
@@ -286,7 +289,7 @@ class Model:
         size = tile_rows(self.net.d, X)
         if large and size == tile_rows(self.net.d):
             size = max(size, TILE_CELLS // self.net.d)
-            size = max(TILE // 4, min(size, -(-n // threads)))
+            size = min(size, max(TILE // 4, -(-n // threads)))
 
         def one(piece: tuple[slice, object]) -> tuple[slice, R]:
             rows, raw = piece[0], dense(piece[1])

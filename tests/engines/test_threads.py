@@ -96,4 +96,16 @@ def test_without_a_thread_the_caller_works(monkeypatch, started):
         begin(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert list(in_order(lambda i: -i, range(30), 4)) == [-i for i in range(30)]
+    done = []
+
+    def work(i):
+        done.append(i)
+        if i == 25:
+            raise ValueError("piece 25")
+        return -i
+
+    found = in_order(work, range(30), 4)
+    assert [next(found) for _ in range(25)] == [-i for i in range(25)]
+    with pytest.raises(ValueError, match="piece 25"):
+        next(found)
+    assert len(done) == len(set(done))  # nothing is done twice

@@ -128,6 +128,8 @@ def test_emphasis():
     for visible in (-0.1, 1.1, np.nan):
         with pytest.raises(ValueError, match=r"visible=.*\[0, 1\]"):
             Masking(0.25, visible)
+    with pytest.raises(ValueError, match="no cell would count"):
+        Masking(0, 0)
 
 
 @pytest.mark.parametrize("corruption", [Masking(0.0), Gaussian(0.0), SaltAndPepper(0.0)])

@@ -64,6 +64,16 @@ def test_threads_do_not_change_what_is_said_of_rows(holes, monkeypatch):
     assert len(found) == 1
 
 
+def test_tiles_of_wide_tables_stay_small(monkeypatch):
+    fitted, seen = model().fit(X), []
+    monkeypatch.setattr("xhat.data.batches.TILE_CELLS", 900)
+    monkeypatch.setattr("xhat.model.TILE_CELLS", 0)
+    for large in (False, True):
+        tiles = fitted._fit.model._by_tile(X, lambda raw, tile: seen.append(raw.shape), large=large)
+        assert sum(rows.stop - rows.start for rows, _ in tiles) == 1500
+    assert set(seen) == {(100, 9)}
+
+
 def test_containers_and_row_groups_do_not_matter(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

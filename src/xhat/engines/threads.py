@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from contextvars import copy_context
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
@@ -44,16 +44,32 @@ def in_order(work: Callable[[T], R], pieces: Iterable[T], threads: int) -> Itera
     """Yield ``work(piece)`` of every piece, in their order; up to ``threads`` run at a time.
 
     Pieces are taken by the caller's thread, a few ahead; work must not touch BLAS, whose number of
-    threads belongs to the whole process.
+    threads belongs to the whole process. An error is raised where its piece's turn comes.
     """
     if threads < 2:
         yield from map(work, pieces)
         return
+    how = np.geterr()  # of this thread; the others would have NumPy's defaults
+
+    def do(piece: T, future: Future[R], claim: threading.Lock) -> None:
+        if not claim.acquire(blocking=False) or not future.set_running_or_notify_cancel():
+            return
+        try:
+            with np.errstate(**how):
+                future.set_result(work(piece))
+        except BaseException as error:  # noqa: BLE001  raised where its turn comes
+            future.set_exception(error)
+
     with ThreadPoolExecutor(threads, initializer=_one_of_several) as pool:
         waiting: deque[Future[R]] = deque()
         try:
             for piece in pieces:
-                waiting.append(_begin(pool, work, piece))
+                waiting.append(Future())
+                job = (piece, waiting[-1], threading.Lock())
+                try:
+                    pool.submit(do, *job)
+                except RuntimeError:  # no thread or memory is left; another one may have the job
+                    do(*job)
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -61,15 +77,6 @@ def in_order(work: Callable[[T], R], pieces: Iterable[T], threads: int) -> Itera
         finally:  # Ctrl-C, an error: what has not begun never will
             for future in waiting:
                 future.cancel()
-
-
-def _begin(pool: ThreadPoolExecutor, work: Callable[[T], R], piece: T) -> Future[R]:
-    try:
-        return pool.submit(copy_context().run, work, piece)  # with the caller's np.errstate
-    except RuntimeError:  # the system has no thread or no memory left: do it here
-        done: Future[R] = Future()
-        done.set_result(work(piece))
-        return done
 
 
 def _one_of_several() -> None:

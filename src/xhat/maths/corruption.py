@@ -105,6 +105,8 @@ class Masking:
         _check_probability("Masking", self.p)
         if not 0 <= self.visible <= 1:
             raise ValueError(f"Masking(visible={self.visible!r}): visible must lie in [0, 1]")
+        if self.p == self.visible == 0:
+            raise ValueError("Masking(p=0, visible=0): no cell would count")
 
     def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde."""

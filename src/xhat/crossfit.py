@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from xhat.calibration import store_codes, unseen
 from xhat.codepart import CodePart, Unseen, calibrate
-from xhat.model import Model, residual_spread
+from xhat.model import Model
 from xhat.sources import Source, Split, Subset
+from xhat.spread import residual_spread
 from xhat.verdict import Comparison
 
 Floats = npt.NDArray[np.float64]

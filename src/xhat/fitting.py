@@ -20,7 +20,7 @@ from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.fingerprint import fingerprint
 from xhat.maths.types import Vector
-from xhat.model import Model, residual_spread
+from xhat.model import Model
 from xhat.pca import fit_pca
 from xhat.preparing import Prepared, prepare
 from xhat.progress import Progress
@@ -34,6 +34,7 @@ from xhat.sources import (
     split_rows,
     split_validation,
 )
+from xhat.spread import residual_spread
 from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor

@@ -12,10 +12,10 @@ from xhat.codepart import calibrate
 from xhat.errors import ParameterError
 from xhat.fitting import Fit
 from xhat.maths.objective import Objective
-from xhat.model import residual_spread
 from xhat.preparing import prepare
 from xhat.settings import Request
 from xhat.sources import Source, Subset, split_rows
+from xhat.spread import residual_spread
 from xhat.train.loop import LoopState, Plan, train
 from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS

@@ -145,7 +145,7 @@ class Model:
         """Return the raw value that every cell was scored against."""
 
         def tile_of(_: Matrix, tile: Batch) -> Floats:
-            A_hat = self._output(self.schema.clip(tile.X))
+            A_hat = self.output(self.schema.clip(tile.X))
             return np.asarray(self.schema.decode(heads.predict(self.net.blocks, A_hat)))
 
         return self._filled(X, tile_of)
@@ -208,7 +208,7 @@ class Model:
         """Return the work of all tiles as one array."""
         n: int = X.shape[0]  # type: ignore[attr-defined]
         out: Any = None
-        for rows, part in self._by_tile(X, work, large=large):
+        for rows, part in self.by_tile(X, work, large=large):
             if out is None:
                 out = np.empty((n, *part.shape[1:]), part.dtype)
             out[rows] = part
@@ -219,55 +219,15 @@ class Model:
         schema, s = self.schema, self.residual
         return np.where(schema.squared, 2 * s**2, np.where(schema.counts, s**2, 1.0))
 
-    def impute(self, X: object, rng: np.random.Generator | None = None) -> Matrix:
-        """Return raw rows with missing cells filled; with a generator, by draws instead of means.
-
-        Missing cells start at the training mean; each round replaces them by the reconstruction,
-        so that what was filled helps to fill the rest.
-        """
-        filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
-
-        def completed(raw: Matrix, tile: Batch) -> Matrix:
-            if tile.mask is None:
-                return raw
-            Z_hat = heads.predict(self.net.blocks, self._output(tile.X))
-            Z = self.schema.inside(Z_hat) if rng is None else self._draw(Z_hat, rng)
-            Z = np.where(tile.mask > 0, tile.X, Z)
-            if rng is None:
-                Z = Z.astype(tile.X.dtype)
-            return np.where(np.isnan(raw), self.schema.decode(Z), raw)
-
-        tiles = self._by_tile(X, completed, rounds=self.rounds - 1, threads=1 if rng else None)
-        for rows, part in tiles:
-            filled[rows] = part
-        return filled
-
-    def _draw(self, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
-        """Return one draw of every cell from what the model says of it."""
-        drawn = Z_hat + self.residual * rng.normal(size=Z_hat.shape)
-        for block in self.net.blocks:
-            part, f = Z_hat[:, block.columns], block.head.f
-            if f == "softmax":
-                level = (rng.random((len(part), 1)) > part.cumsum(axis=1)).sum(axis=1)
-                drawn[:, block.columns] = np.eye(part.shape[1])[
-                    np.minimum(level, part.shape[1] - 1)
-                ]
-            elif f == "logistic" and not self.schema.squared[block.start]:
-                drawn[:, block.columns] = rng.random(part.shape) < part
-            elif f == "exp":
-                unit = self.schema.spread[block.columns]
-                drawn[:, block.columns] = rng.poisson(part * unit) / unit
-        return drawn
-
     def _code(self, Z: Matrix) -> Matrix:
         return self.engine.encode(self.net, self.parameters(Z.dtype), Z)
 
-    def _output(self, Z: Matrix) -> Floats:
+    def output(self, Z: Matrix) -> Floats:
         """Return A_hat of encoded rows, float64."""
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
 
-    def _by_tile(
+    def by_tile(
         self,
         X: object,
         work: Callable[[Matrix, Batch], R],
@@ -321,46 +281,8 @@ class Model:
             return tile
         part, silent = tile.X[some], silent[some]
         for _ in range(rounds):
-            Z_hat = heads.predict(self.net.blocks, self._output(part))
+            Z_hat = heads.predict(self.net.blocks, self.output(part))
             part = np.where(silent, self.schema.inside(Z_hat), part).astype(part.dtype)
         X = tile.X.copy()
         X[some] = part
         return replace(tile, X=X)
-
-    def residuals(self, X: object) -> Iterator[tuple[Floats, Floats]]:
-        """Yield (squared residuals of the cells as scored, mask of observed cells) per tile."""
-
-        def squares_of(_: Matrix, tile: Batch) -> tuple[Floats, Floats]:
-            Z_hat = heads.predict(self.net.blocks, self._output(self.schema.clip(tile.X)))
-            # 1e150: its square is finite; only absurd cells of held-out rows are further off
-            counts = self.schema.counts
-            mean = np.maximum(Z_hat[:, counts], 1e-9)
-            squares = np.subtract(Z_hat, tile.X, out=Z_hat)
-            np.square(np.clip(squares, -1e150, 1e150, out=squares), out=squares)
-            if counts.any():  # Pearson's statistic: 1 on average for Poisson counts
-                squares[:, counts] *= self.schema.spread[counts] / mean
-            if tile.mask is None:
-                return squares, np.ones(Z_hat.shape)
-            mask = tile.mask.astype(np.float64)
-            return squares * mask, mask
-
-        for _, found in self._by_tile(X, squares_of):
-            yield found
-
-
-def residual_spread(model: Model, X: object, weight: Vector | None) -> Floats:
-    """Return the spread of each encoded column's residual on rows X, with a floor.
-
-    The floor is 1e-4 of the column's own scale: constant and perfectly rebuilt columns have no
-    residual, and rounding alone (1e-7 in float32) must not count as strange.
-    """
-    w = np.ones(X.shape[0]) if weight is None else weight  # type: ignore[attr-defined]
-    total, seen, first = np.zeros(model.net.d), np.zeros(model.net.d), 0
-    for R, mask in model.residuals(X):
-        part = w[first : first + len(R)]
-        total += part @ R
-        seen += part @ mask
-        first += len(R)
-    # Nothing observed here: as uncertain as the column itself
-    spread = np.where(seen > 0, np.sqrt(total / np.where(seen > 0, seen, 1.0)), 1.0)
-    return np.asarray(np.maximum(spread, np.where(model.schema.counts, 1.0, 1e-4)))

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from xhat.data.containers import table_of, typed_table
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
+from xhat.filling import impute
 from xhat.maths.types import Matrix
 from xhat.validation import TableInput
 
@@ -97,12 +98,12 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
             return self._impute_sparse(matrix, draws)
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
-            return typed_table(X, self._fit.model.impute(matrix), self._storage, keep)
+            return typed_table(X, impute(self._fit.model, matrix), self._storage, keep)
         if not draws >= 1:
             raise ParameterError(f"draws={draws!r}: expected None or a whole number >= 1")
         rng = self._generator()
         return [
-            typed_table(X, self._fit.model.impute(matrix, rng), self._storage, keep)
+            typed_table(X, impute(self._fit.model, matrix, rng), self._storage, keep)
             for _ in range(draws)
         ]
 
@@ -116,7 +117,7 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
             filled = matrix.copy()
             for row in rows.tolist():
                 part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-                whole_row = self._fit.model.impute(matrix[row : row + 1], rng)[0]
+                whole_row = impute(self._fit.model, matrix[row : row + 1], rng)[0]
                 filled.data[part] = whole_row[matrix.indices[part]]
             tables.append(filled)
         return tables[0] if draws is None else tables

@@ -57,5 +57,5 @@ def test_a_denoising_model_is_shown_what_it_was_trained_on(table):
     model = ae._fit.model
     assert model.rounds == 1
     raw = np.array([[np.nan, 0.0, 0.0, 0.0]])
-    ((_, seen),) = model._by_tile(raw, lambda _, tile: tile.X)
+    ((_, seen),) = model.by_tile(raw, lambda _, tile: tile.X)
     np.testing.assert_array_equal(seen, model.schema.encode(raw).X)

@@ -69,7 +69,7 @@ def test_tiles_of_wide_tables_stay_small(monkeypatch):
     monkeypatch.setattr("xhat.data.batches.TILE_CELLS", 900)
     monkeypatch.setattr("xhat.model.TILE_CELLS", 0)
     for large in (False, True):
-        tiles = fitted._fit.model._by_tile(X, lambda raw, tile: seen.append(raw.shape), large=large)
+        tiles = fitted._fit.model.by_tile(X, lambda raw, tile: seen.append(raw.shape), large=large)
         assert sum(rows.stop - rows.start for rows, _ in tiles) == 1500
     assert set(seen) == {(100, 9)}
 

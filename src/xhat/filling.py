@@ -1,0 +1,57 @@
+"""Missing cells filled with what a model expects there, or with draws of it.
+
+Knows: a fitted model, rows. Must not know: containers, how the model was found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.maths import heads
+from xhat.maths.objective import Batch
+from xhat.maths.types import Matrix
+from xhat.model import Model
+
+Floats = npt.NDArray[np.float64]
+
+
+def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> Matrix:
+    """Return raw rows with missing cells filled; with a generator, by draws instead of means.
+
+    Missing cells start at the training mean; each round replaces them by the reconstruction,
+    so that what was filled helps to fill the rest.
+    """
+    filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
+
+    def completed(raw: Matrix, tile: Batch) -> Matrix:
+        if tile.mask is None:
+            return raw
+        Z_hat = heads.predict(model.net.blocks, model.output(tile.X))
+        Z = model.schema.inside(Z_hat) if rng is None else _draw(model, Z_hat, rng)
+        Z = np.where(tile.mask > 0, tile.X, Z)
+        if rng is None:
+            Z = Z.astype(tile.X.dtype)
+        return np.where(np.isnan(raw), model.schema.decode(Z), raw)
+
+    # Draws come one after the other: on one thread
+    tiles = model.by_tile(X, completed, rounds=model.rounds - 1, threads=1 if rng else None)
+    for rows, part in tiles:
+        filled[rows] = part
+    return filled
+
+
+def _draw(model: Model, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
+    """Return one draw of every cell from what the model says of it."""
+    drawn = Z_hat + model.residual * rng.normal(size=Z_hat.shape)
+    for block in model.net.blocks:
+        part, f = Z_hat[:, block.columns], block.head.f
+        if f == "softmax":
+            level = (rng.random((len(part), 1)) > part.cumsum(axis=1)).sum(axis=1)
+            drawn[:, block.columns] = np.eye(part.shape[1])[np.minimum(level, part.shape[1] - 1)]
+        elif f == "logistic" and not model.schema.squared[block.start]:
+            drawn[:, block.columns] = rng.random(part.shape) < part
+        elif f == "exp":
+            unit = model.schema.spread[block.columns]
+            drawn[:, block.columns] = rng.poisson(part * unit) / unit
+    return drawn

@@ -87,9 +87,7 @@ class Model:
 
     def decode(self, H: Matrix) -> Matrix:
         """Return the raw reconstructions of codes, in their dtype; one column per table column."""
-        X_hat = np.empty((len(H), len(self.schema.columns)), H.dtype)
-
-        size = tile_rows(self.net.d)
+        X_hat, size = np.empty((len(H), len(self.schema.columns)), H.dtype), tile_rows(self.net.d)
 
         def one(start: int) -> Matrix:
             return self.schema.decode(self.rebuilt(H[start : start + size]))

@@ -63,7 +63,8 @@ def xhat(train, held, k):
 
     def record(self, state):
         report(self, state)
-        seen.append((clock() - began, state.theta.copy()))
+        kept = state.monitor.average  # what the fit judges and would return
+        seen.append((clock() - began, (state.theta if kept is None else kept).copy()))
 
     Progress.__call__ = record
     ae = Autoencoder(k, heads="real", random_state=0).fit(train, X_val=held)

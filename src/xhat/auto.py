@@ -84,6 +84,20 @@ def activations(hidden: tuple[int, ...], *, pca: bool) -> tuple[tuple[str, str],
     return ("sigmoid", "sigmoid"), "the textbook form"
 
 
+def bias_spread(*, exact: bool, linear_path: bool) -> tuple[float, str]:
+    """Biases of hidden layers before training, in units of 1 / sqrt(inputs): 3 or none.
+
+    Small tables, which are trained on all rows at once, and networks that do not start at PCA keep
+    biases of 0 (docs/decisions/0027).
+
+    >>> bias_spread(exact=False, linear_path=True)[0], bias_spread(exact=True, linear_path=True)[0]
+    (3.0, 0.0)
+    """
+    if exact or not linear_path:
+        return 0.0, "all 0 at the start"
+    return 3.0, "uniform at the start, up to 3 / sqrt(inputs) either way"
+
+
 def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[bool, str]:
     """Yes beside hidden layers with a linear, undercomplete code."""
     if hidden and k < d and code == "identity":

@@ -47,6 +47,8 @@ class Prepared:
     rows: Rows
     held_out: Rows | None
     choices: Choices
+    #: Of the hidden biases before training, see auto.bias_spread.
+    spread: float
 
     @property
     def sources(self) -> list[Source]:
@@ -62,7 +64,7 @@ class Prepared:
         """Return the parameters before training."""
         if self.shape.is_pca:
             return self.baseline.theta.copy()
-        return start(self.shape.net, self.baseline, rng).astype(self.dtype)
+        return start(self.shape.net, self.baseline, rng, self.spread).astype(self.dtype)
 
     def pca(self) -> Model:
         """Return PCA as a model, its scores not yet calibrated."""
@@ -101,6 +103,12 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     missing, rank = float(everything.missing.mean()), _rank(request, rows, schema.d)
     size = Size(rows.n, len(source.names), schema.d, rank, missing)
     shape = settle_network(request, size, schema.blocks, choices)
+    exact = request.exact(source.n)
+    spread = choices.settle(
+        "hidden biases",
+        None,
+        lambda: auto.bias_spread(exact=exact, linear_path=shape.net.linear_path),
+    )
     corruption = choices.settle("corruption", request.corruption, lambda: auto.corruption(missing))
     objective = Objective(shape.net, request.penalties, corruption, schema.ranges(dtype))
     baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, schema.d)), schema.blocks)
@@ -123,6 +131,7 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
         rows,
         held_out,
         choices,
+        spread,
     )
 
 

@@ -12,19 +12,28 @@ from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 
 
-def start(net: Network, baseline: Baseline, rng: np.random.Generator) -> Vector:
+def start(
+    net: Network, baseline: Baseline, rng: np.random.Generator, spread: float = 0.0
+) -> Vector:
     """Return theta before training, float64.
 
     With a linear path P, Q and c are PCA's (for non-linear heads: the head's decoder on the PCA
     codes) and the last layers W and W_star are zero, so that the start *is* the baseline. Without
     one, c gives the mean and all matrices are random.
+
+    The biases of hidden layers are uniform on ``+-spread / sqrt(inputs)``: units bend at different
+    places of the data, not all of them at the mean.
     """
     theta = np.zeros(net.size)
     views, base = Views(net, theta), Views(baseline.net, baseline.theta)
     zero = ("W", "W_star") if net.linear_path else ()
+    biases = dict((*net.encoder_names[:-1], *net.decoder_names[:-1]))
     for name, view in views.items():
         if view.ndim == 2 and name not in (*zero, "P", "Q"):
             view[...] = rng.normal(0, np.sqrt(_variance(net, name, view)), view.shape)
+            bias = biases.get(name)
+            if spread and bias is not None:
+                views[bias][...] = rng.uniform(-1, 1, view.shape[0]) * spread / view.shape[1] ** 0.5
     views["c"][...] = Views(baseline.net, baseline.theta_mean)["c"]
     if net.linear_path:
         views["P"][...], views["b"][...] = base["W"], base["b"]

@@ -29,6 +29,7 @@ from xhat import (
     incremental,
     load,
 )
+from xhat.maths.params import Views
 from xhat.persist import to_bytes
 
 DIGITS = load_digits().data
@@ -255,6 +256,21 @@ def test_linear_path_starts_at_pca():
         ).fit(X)
         comparison = ae.compare_pca(X)
         assert comparison.xhat == pytest.approx(comparison.pca, rel=1e-5)
+
+
+def test_hidden_biases_start_spread_in_mini_batches_and_at_0_in_small_tables():
+    common = {"hidden": (16, 9), "max_iter": 1, "random_state": 0, "validation_fraction": 0}
+    common["learning_rate"] = 1e-12
+    ae = Autoencoder(5, batch_size=64, **common).fit(DIGITS)
+    views = Views(ae._fit.model.net, ae._fit.model.theta)
+    for name, inputs in (("b1", 64), ("b2", 16), ("c1", 5), ("c2", 9)):
+        spread = np.abs(views[name]) * np.sqrt(inputs)
+        assert spread.max() <= 3.001
+        assert spread.max() > 1.5
+        assert np.unique(views[name]).size == views[name].size
+    assert "3 / sqrt(inputs)" in ae.choices_["hidden biases"]
+    for small in (Autoencoder(5, **common).fit(DIGITS[:500]), Autoencoder.textbook(5).fit(DIGITS)):
+        assert small.choices_["hidden biases"] == "0.0 (all 0 at the start)"
 
 
 # -- overcomplete ---------------------------------------------------------------------------------

@@ -225,7 +225,8 @@ class Autoencoder(
         sample_weight : array of shape (n,) or None
             Weights >= 0; weight k equals k copies (exactly, up to 1,000 rows).
         X_val : like X or None
-            Held-out rows of your own choice, instead of a random share of X.
+            Held-out rows of your own choice, instead of a random share of X. Of 200 or more, half
+            choose the epoch and half give the verdict.
         checkpoint : path-like or None
             A folder for the state of the fit. If it holds one of the same data and parameters,
             the fit goes on there and ends with the same bytes as an unbroken one; L-BFGS starts

@@ -12,9 +12,7 @@ from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 
 
-def start(
-    net: Network, baseline: Baseline, rng: np.random.Generator, spread: float = 0.0
-) -> Vector:
+def start(net: Network, baseline: Baseline, rng: np.random.Generator, spread: float) -> Vector:
     """Return theta before training, float64.
 
     With a linear path P, Q and c are PCA's (for non-linear heads: the head's decoder on the PCA

@@ -24,7 +24,7 @@ def ae(table):
 
 
 def test_a_level_never_seen_is_blamed_itself(ae, table):
-    """In 95 % of the rows of three fits: one fit or another has a few less."""
+    """In 95 % of the rows of three fits, and in 90 % of each."""
     rows = table.iloc[:300].assign(level="new")
     blamed = []
     for seed in range(3):
@@ -33,6 +33,7 @@ def test_a_level_never_seen_is_blamed_itself(ae, table):
         blamed.append((parts.idxmax(axis=1) == "level").mean())
         assert np.median(parts["level"]) == pytest.approx(2 * np.log(len(table) * 0.8 + 1))
     assert np.mean(blamed) > 0.95
+    assert min(blamed) > 0.9
 
 
 def test_a_missing_cell_leaves_the_others_as_they_are(ae, table):

@@ -30,7 +30,6 @@ FLOORS = [
             "spread",
             "start",
             "verdict",
-            "weights",
         }
     ],
     [{"crossfit", "fingerprint", "header", "plain"}],

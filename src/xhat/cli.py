@@ -122,7 +122,7 @@ def demo(output: str | None, *, as_json: bool, words: Words) -> None:
 @click.option(
     "--heads",
     metavar="KIND|FILE",
-    help="auto, real, binary, categorical, count, or JSON {column: kind}.",
+    help="auto, real, robust, asinh, binary, categorical, count, or JSON {column: kind}.",
 )
 @click.option("--validation", metavar="FILE", help="Held-out rows of your own choice.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")

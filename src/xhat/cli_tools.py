@@ -236,11 +236,12 @@ def literal(text: str) -> Any:
 
 
 def _heads(wish: str) -> Any:
-    kinds = ("auto", "real", "binary", "categorical", "count")
-    if wish in kinds:
+    from xhat.data.kinds import NAMED  # noqa: PLC0415
+
+    if wish in NAMED:
         return wish
     if not wish.endswith(".json"):
-        raise ParameterError(f"--heads {wish}: expected {', '.join(kinds)} or a .json file")
+        raise ParameterError(f"--heads {wish}: expected {', '.join(NAMED)} or a .json file")
     try:
         heads = json.loads(Path(wish).read_text(encoding="utf-8"))
     except ValueError as error:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from xhat.engines.base import Engine
 from xhat.engines.threads import one_blas_thread
+from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
-from xhat.weights import weighted_quantile
 
 Floats = npt.NDArray[np.float64]
 #: Name of this part beside the columns of ``explain``.

@@ -33,14 +33,14 @@ def list_of(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
-def _fields(**checks: Check) -> Check:
-    """Return the check of an object with exactly these fields."""
+def _fields(optional: tuple[str, ...] = (), **checks: Check) -> Check:
+    """Return the check of an object with exactly these fields, some of which may be missing."""
 
     def check(value: object) -> bool:
         return (
             isinstance(value, dict)
-            and set(value) == set(checks)
-            and all(test(value[name]) for name, test in checks.items())
+            and set(checks) - set(optional) <= set(value) <= set(checks)
+            and all(checks[name](found) for name, found in value.items())
         )
 
     return check
@@ -62,6 +62,11 @@ def _is_kind(value: object) -> bool:
     return isinstance(rebuild(value), get_args(Kind))
 
 
+def _is_bend(value: Any) -> bool:
+    """Return whether it is a median and a unit > 0 (maths/bend.py)."""
+    return conforms(value, list[float]) and len(value) == 2 and 0 < value[1] < float("inf")
+
+
 _LEVEL = str | int | float | bool
 CHECKS: dict[str, Check] = {
     "format": is_size,
@@ -69,7 +74,14 @@ CHECKS: dict[str, Check] = {
     "xhat_version": lambda v: is_text(v) and len(v) <= 40,
     "parameters": lambda v: isinstance(v, dict),
     "columns": list_of(
-        _fields(name=is_text, kind=_is_kind, places=list_of(is_size), width=is_size)
+        _fields(
+            ("bend",),
+            name=is_text,
+            kind=_is_kind,
+            places=list_of(is_size),
+            width=is_size,
+            bend=_is_bend,
+        )
     ),
     "storage": list_of(
         _fields(

@@ -158,13 +158,15 @@ def _direction_error(
 
 
 def textbook_parameters(model: Model) -> dict[str, Floats]:
-    """Return W_, b_, W_star_, c_ of a one-layer model in raw units; {} for deeper models.
+    """Return W_, b_, W_star_, c_ of a one-layer model in raw units; {} if there is no such form.
+
+    It has none with more layers, categories or a bent scale.
 
     Scaling is folded in: W (x - m) / s + b = (W / s) x + (b - W m / s), and for the columns with
     linear f, s (W* h + c) + m = (s W*) h + (s c + m).
     """
     net, schema = model.net, model.schema
-    if net.depth != 1 or schema.d != len(schema.columns):
+    if net.depth != 1 or not schema.plain:
         return {}
     views = Views(net, model.theta.astype(np.float64))
     W, b = views.encoder(0)

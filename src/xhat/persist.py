@@ -27,6 +27,7 @@ from xhat.errors import ModelFileError
 from xhat.files import atomic
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
+from xhat.maths.bend import Bend
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network
 from xhat.model import Model
@@ -62,6 +63,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "parameters": {name: plain(value) for name, value in parameters.items()},
         "columns": [
             {"name": c.name, "kind": plain(c.kind), "places": list(c.places), "width": c.width}
+            | ({"bend": list(c.bend)} if c.bend else {})
             for c in schema.columns
         ],
         "storage": [
@@ -213,8 +215,9 @@ def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...
         if numbers["clip_low"] > numbers["clip_high"] or numbers["low"] > numbers["high"]:
             raise ModelFileError(f"column {c['name']!r:.40} has no range")
         part = tuple(float(v) for v in fill[start : start + c["width"]])
-        places = tuple(c["places"])
-        columns.append(Column(c["name"], rebuild(c["kind"]), fill=part, places=places, **numbers))
+        bend = Bend(*c["bend"]) if "bend" in c else None
+        kind, places = rebuild(c["kind"]), tuple(c["places"])
+        columns.append(Column(c["name"], kind, fill=part, places=places, bend=bend, **numbers))
         start += c["width"]
     return tuple(columns)
 

@@ -139,10 +139,11 @@ def reconstruction(
         return _images(rows, expected, image_shape, ax)
     ax = _axes(ax, (6.0, 0.28 * rows.shape[1] + 1))
     schema = model.schema
-    center = np.array([c.center if c.width == 1 else 0.0 for c in schema.columns])
-    spread = np.array([c.spread if c.width == 1 else 1.0 for c in schema.columns])
-    places = np.arange(len(center))
-    observed, rebuilt = ((v[0] - center) / spread for v in (rows, expected))
+    places = np.arange(len(schema.columns))
+    observed, rebuilt = (
+        [c.encode(v[:1, j])[0] if c.width == 1 else v[0, j] for j, c in enumerate(schema.columns)]
+        for v in (rows, expected)
+    )
     ax.hlines(places, observed, rebuilt, color=GREY)
     ax.plot(observed, places, "o", color="black", label="observed")
     ax.plot(rebuilt, places, "D", color=BLUE, markersize=4, label="reconstruction")
@@ -217,4 +218,5 @@ def _unit_weights(ae: Any) -> npt.NDArray[np.float64]:
     if model.schema.d != len(model.schema.columns):
         raise ParameterError("units of a table with categories: see ae.report(X), section Units")
     step = np.eye(model.net.k)
-    return np.asarray((model.decode(step) - model.decode(-step)) / model.schema.spread)
+    up, down = (model.schema.encode(model.decode(H)).X for H in (step, -step))
+    return np.asarray(up - down)

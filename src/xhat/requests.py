@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from xhat.data.kinds import Auto, Binary, Categorical, Count
+from xhat.data.kinds import NAMED, Auto, Binary, Categorical, Count
 from xhat.data.kinds import Real as RealHead
 from xhat.errors import ParameterError
 from xhat.maths.activations import ACTIVATIONS
@@ -139,16 +139,15 @@ def _activation(value: object, hidden: tuple[int, ...] | None) -> tuple[str, str
 
 def _heads(value: Any) -> Any:
     kinds = (RealHead, Binary, Categorical, Count, Auto)
-    named = ("auto", "real", "binary", "categorical", "count")
     per_column = isinstance(value, dict)
     for wish in value.values() if per_column else (value,):
-        good = isinstance(wish, kinds) or (isinstance(wish, str) and wish in named)
+        good = isinstance(wish, kinds) or (isinstance(wish, str) and wish in NAMED)
         _require(
             good or (per_column and isinstance(wish, str) and wish == "ignore"),
             "heads",
             wish,
-            "'auto', 'real', 'binary', 'categorical', 'count', a head such as Real(...), or a "
-            "dict of column name to one of these or 'ignore'",
+            f"{', '.join(map(repr, NAMED))}, a head such as Real(...), or a dict of column name to "
+            "one of these or 'ignore'",
         )
     return value
 

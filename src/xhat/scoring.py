@@ -16,9 +16,9 @@ from xhat import codepart
 from xhat.data.containers import numbers_frame, reasons_table, typed_table
 from xhat.data.stream import whole
 from xhat.errors import ParameterError
+from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
 from xhat.validation import TableInput, warn_if_empty
-from xhat.weights import weighted_quantile
 
 if TYPE_CHECKING:
     from xhat.fitting import Fit

@@ -89,7 +89,7 @@ class Source:
 
     def walked(self, schema: Schema, index: Index, dtype: npt.DTypeLike) -> Rows:
         """Return rows that are encoded again whenever they are taken, for a walk or two."""
-        plain = scipy.sparse.issparse(self.X) and schema.d == len(schema.columns)
+        plain = scipy.sparse.issparse(self.X) and schema.plain
         scale = (schema.center, schema.spread) if plain else None
         encode = functools.partial(schema.encode, dtype=dtype)
         return LazyRows(self.X, encode, index, schema.d, self._weight(index, dtype), scale)

@@ -169,7 +169,9 @@ def _unit(schema: Schema) -> str:
     parts = []
     if Real in kinds:
         scaled = (schema.spread[schema.squared] != 1).any()
-        parts.append("squared error of " + ("standardised columns" if scaled else "raw values"))
+        bent = any(column.bend for column in schema.columns)
+        said = "standardised columns" + ", some in asinh scale" * bent if scaled else "raw values"
+        parts.append(f"squared error of {said}")
     if kinds & {Binary, Categorical}:
         parts.append("cross-entropy in nats")
     if Count in kinds:

@@ -18,6 +18,7 @@ from xhat.data.batches import Affine
 from xhat.data.kinds import Binary, Categorical, Count, Kind, Real
 from xhat.errors import CellError
 from xhat.maths import corruption
+from xhat.maths.bend import Bend
 from xhat.maths.heads import (
     BinaryCrossEntropy,
     Block,
@@ -39,10 +40,11 @@ FAR_ABOVE = 20.0
 class Column:
     """One column of the table: its kind, its scale and its training range.
 
-    The encoded value is ``(x - center) / spread``; ``low`` and ``high`` are its training range,
-    ``clip_low`` and ``clip_high`` what the encoder is shown at most when a row is scored, ``fill``
-    stands for a missing cell (the training mean). A category has one encoded column per place:
-    ``places[level]`` is the place of a level, and ``fill`` holds the share of each place.
+    The encoded value is ``(x - center) / spread``, of the bent x where there is a ``bend``. In that
+    scale, ``low`` and ``high`` are its training range, ``clip_low`` and ``clip_high`` what the
+    encoder is shown at most when a row is scored, ``fill`` stands for a missing cell (the training
+    mean). A category has one encoded column per place: ``places[level]`` is the place of a level,
+    and ``fill`` holds the share of each place.
     ``weight`` balances the columns of a mixed table in training; scores never use it.
     """
 
@@ -58,6 +60,7 @@ class Column:
     places: tuple[int, ...] = ()
     rows: float = 0.0
     weight: float = 1.0
+    bend: Bend | None = None
 
     @property
     def width(self) -> int:
@@ -68,6 +71,28 @@ class Column:
     def unit(self) -> float:
         """Nats per unit of loss: a Poisson deviance of x is ``spread`` times that of x / spread."""
         return self.spread if isinstance(self.kind, Count) else 1.0
+
+    def encode(self, x: Matrix) -> Matrix:
+        """Return numbers in the scale that the network sees, in their own dtype."""
+        if self.bend is not None:
+            x = self.bend.bent(x, *self._extremes()).astype(x.dtype)
+        return (x - x.dtype.type(self.center)) / x.dtype.type(self.spread)
+
+    def decode(self, z: Matrix) -> Matrix:
+        """Return encoded numbers in the table's units: the inverse."""
+        x = z * z.dtype.type(self.spread) + z.dtype.type(self.center)
+        if self.bend is None:
+            return x
+        return self.bend.straight(x, *self._extremes()).astype(x.dtype)
+
+    @property
+    def training_range(self) -> tuple[float, float]:
+        """The smallest and the largest training value, in the table's units."""
+        low, high = self.decode(np.array([self.low, self.high]))
+        return float(low), float(high)
+
+    def _extremes(self) -> tuple[float, float]:
+        return self.low * self.spread + self.center, self.high * self.spread + self.center
 
     def head(self) -> Head:
         """Return (f, loss)."""
@@ -101,6 +126,12 @@ class Schema:
     def d(self) -> int:
         """Number of encoded columns."""
         return sum(column.width for column in self.columns)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether encoding is ``(x - center) / spread`` and no more, for all columns at once."""
+        bent = any(column.bend is not None for column in self.columns)
+        return self.d == len(self.columns) and not bent
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -206,7 +237,7 @@ class Schema:
         """
         dtype = np.dtype(dtype or X.dtype)
         if scipy.sparse.issparse(X):
-            if self.d == len(self.columns) and not np.isnan(X.data).any():
+            if self.plain and not np.isnan(X.data).any():
                 center, spread = self.center.astype(X.dtype), self.spread.astype(X.dtype)
                 return Batch(Affine(X, center, spread).dense(dtype))
             X = X.toarray()
@@ -214,7 +245,7 @@ class Schema:
         mask = None
         if empty.any():
             mask = np.ascontiguousarray((~empty)[:, self.group], dtype=dtype)
-        if self.d == len(self.columns):
+        if self.plain:
             Z = X - self.center.astype(X.dtype)
             Z /= self.spread.astype(X.dtype)
         else:
@@ -227,7 +258,7 @@ class Schema:
 
     def decode(self, Z: Matrix) -> Matrix:
         """Return encoded values in raw units: the inverse of encode; categories: the likeliest."""
-        if self.d == len(self.columns):
+        if self.plain:
             plain: Matrix = Z * self.spread.astype(Z.dtype) + self.center.astype(Z.dtype)
             return plain
         parts = []
@@ -236,7 +267,7 @@ class Schema:
             if isinstance(column.kind, Categorical):
                 parts.append(_level_of_place(column)[part.argmax(axis=1)].astype(Z.dtype))
             else:
-                parts.append(part[:, 0] * Z.dtype.type(column.spread) + Z.dtype.type(column.center))
+                parts.append(column.decode(part[:, 0]))
         return np.column_stack(parts)
 
     def by_column(self, cells: Matrix) -> Matrix:
@@ -304,7 +335,7 @@ class Schema:
 
 def _encode_column(column: Column, x: Matrix) -> Matrix:
     if not isinstance(column.kind, Categorical):
-        return ((x - x.dtype.type(column.center)) / x.dtype.type(column.spread))[:, None]
+        return column.encode(x)[:, None]
     one_hot = np.zeros((len(x), column.width), dtype=x.dtype)
     place = _places(column, x)
     known = np.flatnonzero(place >= 0)

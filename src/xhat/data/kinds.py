@@ -13,8 +13,8 @@ from xhat.data.statistics import Statistics
 from xhat.errors import ParameterError
 from xhat.maths.heads import RANGES
 
-Scale = Literal["auto", "std", "robust"] | None
-_SCALES = ("auto", "std", "robust", None)
+Scale = Literal["auto", "std", "robust", "asinh"] | None
+_SCALES = ("auto", "std", "robust", "asinh", None)
 #: "auto" takes whole numbers >= 0 for counts if at least this share of them is 0.
 ZERO_SHARE = 0.5
 #: ... and none is larger: sums of money are whole numbers too, and anything but Poisson.
@@ -27,11 +27,15 @@ class Real:
 
     Parameters
     ----------
-    scale : {"auto", "std", "robust", None}
+    scale : {"auto", "std", "robust", "asinh", None}
         What a column is divided by after its centre is taken off: "std" mean and standard
         deviation, "robust" median and interquartile range / 1.349 (equal to the standard
-        deviation for normal values), None nothing at all. "auto" is "std" with f linear and
-        None otherwise, because scaled values leave the range of f. Undone on the way out.
+        deviation for normal values), None nothing at all. "asinh" is for heavy tails: "std" of
+        ``asinh((x - median) / (interquartile range / 1.349))``, which is straight near the median,
+        logarithmic further out and straight again outside the training range (maths/bend.py).
+        "robust" and "asinh" are "std" where the quartiles are the same. "auto" is "std" with f
+        linear and None otherwise, because scaled values leave the range of f. Undone on the way
+        out.
     f : {"linear", "logistic", "tanh"}
         Output function: linear reaches every value, logistic [0, 1], tanh [-1, 1].
 
@@ -46,7 +50,9 @@ class Real:
 
     def __post_init__(self) -> None:
         if self.scale not in _SCALES:
-            raise ParameterError(f"Real(scale={self.scale!r}): choose 'std', 'robust' or None")
+            raise ParameterError(
+                f"Real(scale={self.scale!r}): choose 'std', 'robust', 'asinh' or None"
+            )
         if self.f not in RANGES:
             raise ParameterError(f"Real(f={self.f!r}): choose one of {', '.join(RANGES)}")
         if self.f != "linear" and self.scale not in ("auto", None):
@@ -93,7 +99,7 @@ class Auto:
 
     Parameters
     ----------
-    scale : {"auto", "std", "robust", None}
+    scale : {"auto", "std", "robust", "asinh", None}
         Scale of the real columns.
     """
 
@@ -102,9 +108,12 @@ class Auto:
 
 Kind = Real | Binary | Categorical | Count
 Heads = str | Kind | Auto | dict[str, "str | Kind"]
-_NAMED: dict[str, Kind | Auto] = {
+#: What a text stands for, in ``heads`` and on the command line.
+NAMED: dict[str, Kind | Auto] = {
     "auto": Auto(),
     "real": Real(),
+    "robust": Real("robust"),
+    "asinh": Real("asinh"),
     "binary": Binary(),
     "categorical": Categorical(),
     "count": Count(),
@@ -176,9 +185,9 @@ def _found(auto: Auto, statistics: Statistics, j: int, form: str) -> Kind:
 def _named_kind(wish: object) -> Kind | Auto:
     if isinstance(wish, (Real, Binary, Categorical, Count, Auto)):
         return wish
-    if isinstance(wish, str) and wish in _NAMED:
-        return _NAMED[wish]
+    if isinstance(wish, str) and wish in NAMED:
+        return NAMED[wish]
     raise ParameterError(
-        f"heads={wish!r} is not known; choose 'auto', 'real', 'binary', 'categorical', 'count', a "
+        f"heads={wish!r} is not known; choose 'auto', {', '.join(map(repr, list(NAMED)[1:]))}, a "
         "head such as Real(scale='robust'), or a dict of column name -> one of these or 'ignore'"
     )

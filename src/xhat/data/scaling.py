@@ -5,7 +5,8 @@ Knows: kinds, statistics. Must not know: how cells are encoded, containers, netw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,14 @@ import numpy.typing as npt
 from xhat.data.columns import Column, Schema
 from xhat.data.kinds import Binary, Categorical, Count, Kind, Real
 from xhat.data.statistics import Statistics, Tiles, column_statistics, level_counts, quartiles
+from xhat.maths.bend import Bend
+from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
 #: Standard deviations from the mean that the encoder is shown at most (see _clip).
 CLIP = 4.0
+#: Interquartile range of the standard normal distribution.
+NORMAL = 1.349
 #: Spreads below it are none: a number divided by a denormal one overflows.
 TINY = 1e-290
 
@@ -44,10 +49,16 @@ def fit_schema(
         Of all rows given to fit: the scale of columns that are constant on the training rows.
     """
     statistics = column_statistics(tiles, len(names)).or_else(everything)
-    robust = [
-        j for j, kind in enumerate(kinds) if isinstance(kind, Real) and kind.scale == "robust"
-    ]
+    scales = [kind.scale if isinstance(kind, Real) else None for kind in kinds]
+    robust = [j for j, scale in enumerate(scales) if scale in ("robust", "asinh")]
     quarters = quartiles(tiles, robust) if robust else {}
+    bends = {
+        j: Bend(float(q[1]), float((q[2] - q[0]) / NORMAL))
+        for j, q in quarters.items()
+        if scales[j] == "asinh" and q[2] > q[0]
+    }
+    if bends:
+        statistics = _bent(statistics, bends, tiles)
     categories = {j: levels[j] for j, kind in enumerate(kinds) if isinstance(kind, Categorical)}
     counts = level_counts(tiles, categories) if categories else {}
     columns = []
@@ -55,12 +66,36 @@ def fit_schema(
         if isinstance(kind, Categorical):
             columns.append(_category(name, kind, counts[j]))
         else:
-            columns.append(_numeric(name, kind, statistics, j, quarters.get(j)))
+            columns.append(_numeric(name, kind, statistics, j, quarters.get(j), bends.get(j)))
     return Schema(tuple(columns))
 
 
+def _bent(statistics: Statistics, bends: dict[int, Bend], tiles: Tiles) -> Statistics:
+    """Return the statistics with those of the bent values where a column has a bend."""
+    low, high = statistics.low, statistics.high
+
+    def bent(x: Matrix, j: int) -> Floats:
+        u = (np.array([low[j], high[j]]) - bends[j].median) / bends[j].unit
+        return bends[j].bent(x, *np.arcsinh(u).tolist())
+
+    def bent_tiles() -> Iterator[tuple[Matrix, Vector | None]]:
+        for X, weight in tiles():
+            yield np.column_stack([bent(X[:, j], j) for j in bends]), weight
+
+    found, index = column_statistics(bent_tiles, len(bends)), list(bends)
+    values = {name: getattr(statistics, name).copy() for name in ("mean", "std", "low", "high")}
+    for name, value in values.items():
+        value[index] = getattr(found, name)
+    return replace(statistics, **values)
+
+
 def _numeric(
-    name: str, kind: Kind, statistics: Statistics, j: int, quarters: Floats | None
+    name: str,
+    kind: Kind,
+    statistics: Statistics,
+    j: int,
+    quarters: Floats | None,
+    bend: Bend | None,
 ) -> Column:
     center, spread = _scale(kind, statistics, j, quarters)
     low, high, mean = (
@@ -68,7 +103,7 @@ def _numeric(
         for value in (statistics.low, statistics.high, statistics.mean)
     )
     clip = _clip(kind, low, high, mean, float(statistics.std[j]) / spread)
-    return Column(name, kind, center, spread, low, high, *clip, fill=(mean,))
+    return Column(name, kind, center, spread, low, high, *clip, fill=(mean,), bend=bend)
 
 
 def _category(name: str, kind: Categorical, counts: Floats) -> Column:
@@ -121,9 +156,8 @@ def _scale(
     if not isinstance(kind, Real) or kind.scale is None:
         return 0.0, 1.0
     center, spread = float(statistics.mean[j]), float(statistics.std[j])
-    if quarters is not None and quarters[2] > quarters[0]:
-        # 1.349: interquartile range of the standard normal distribution
-        center, spread = float(quarters[1]), float((quarters[2] - quarters[0]) / 1.349)
+    if kind.scale == "robust" and quarters is not None and quarters[2] > quarters[0]:
+        center, spread = float(quarters[1]), float((quarters[2] - quarters[0]) / NORMAL)
     if statistics.constant[j] or spread < TINY:
         size = abs(float(statistics.low[j]))
         return float(statistics.low[j]), size if size >= TINY else 1.0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
@@ -149,13 +150,24 @@ def level_counts(tiles: Tiles, columns: dict[int, int]) -> dict[int, Floats]:
 
 
 def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int, Floats]:
-    """Return the quartiles of some columns from the first ``rows`` rows (a bound on memory)."""
+    """Return the quartiles of some columns, where any cell is observed.
+
+    They are taken from the first ``rows`` rows, a bound on memory; a weight is a number of copies.
+    """
     parts: list[Matrix] = []
+    weights: list[Vector] = []
     seen = 0
-    for X, _ in tiles():
+    for X, weight in tiles():
         parts.append(X[: rows - seen, columns])
         seen += len(parts[-1])
+        weights.append((np.ones(len(X)) if weight is None else weight)[: len(parts[-1])])
         if seen >= rows:
             break
-    found = np.nanpercentile(np.vstack(parts).astype(np.float64), [25, 50, 75], axis=0)
-    return {j: found[:, position] for position, j in enumerate(columns)}
+    cells, w = np.vstack(parts).astype(np.float64), np.concatenate(weights)
+    found = {}
+    for position, j in enumerate(columns):
+        known = ~np.isnan(cells[:, position]) & (w > 0)
+        if known.any():
+            x, copies = cells[known, position], w[known]
+            found[j] = np.array([weighted_quantile(x, copies, q) for q in (0.25, 0.5, 0.75)])
+    return found

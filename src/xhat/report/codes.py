@@ -125,6 +125,8 @@ def decoder(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> dict[s
     encoded = np.flatnonzero(np.isin(facts.schema.group, shown))
     inner = sum(net.sizes[i] * net.sizes[i + 1] for i in range(1, net.depth))
     size = inner + len(encoded) * (net.sizes[1 if net.depth > 1 else -1] + net.k * net.linear_path)
+    if any(facts.schema.columns[j].bend for j in shown):  # the page knows straight scales alone
+        return {**common, "mode": "curves", **_curves(facts, shown, low, high, cuts)}
     if size > limits.weights:
         cuts.say(
             f"the sliders use curves computed beforehand: the decoder has {size:,} weights",

@@ -47,7 +47,7 @@ def images(facts: Facts, shape: tuple[int, int], limits: Limits, cuts: Cuts) -> 
     H = facts.codes.astype(np.float64)
     low, high = np.quantile(H, [0.05, 0.95], axis=0)
     schema = facts.schema
-    values = [(c.low * c.spread + c.center, c.high * c.spread + c.center) for c in schema.columns]
+    values = [column.training_range for column in schema.columns]
     return {
         "shape": list(shape),
         "low": rounded(min(v[0] for v in values)),

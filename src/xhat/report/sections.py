@@ -54,8 +54,8 @@ def columns(facts: Facts, shown: Integers) -> list[dict[str, Any]]:
                 "nats": float(facts.walk.nats[j]),
                 "held_out": dict(zip(("mean", "pca", "xhat"), held_out[j], strict=True)),
                 "spread": rounded(_held_out_spread(facts, int(j))),
-                "low": rounded(column.low * column.spread + column.center),
-                "high": rounded(column.high * column.spread + column.center),
+                "low": rounded(column.training_range[0]),
+                "high": rounded(column.training_range[1]),
                 "sketch": _sketch(facts, int(j)),
             }
         )
@@ -75,7 +75,10 @@ def _held_out_spread(facts: Facts, j: int) -> float:
     column = facts.schema.columns[j]
     if isinstance(column.kind, (Binary, Categorical, Count)):
         return float("nan")
-    return float(facts.model.residual[facts.schema.starts[j]] * column.spread)
+    place = facts.schema.starts[j]
+    middle, spread = facts.schema.fill[place], facts.model.residual[place]
+    low, high = column.decode(np.array([middle - spread, middle + spread]))
+    return float(high - low) / 2
 
 
 def _sketch(facts: Facts, j: int) -> list[list[Any]]:

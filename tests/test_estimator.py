@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from xhat import (
+    Adam,
     Autoencoder,
     Binary,
     Contractive,
@@ -530,3 +531,22 @@ def test_float32_stays_float32():
     assert ae.transform(X).dtype == np.float32
     assert ae.inverse_transform(ae.transform(X)).dtype == np.float32
     assert ae.anomaly_score(X).dtype == np.float64
+
+
+def test_fits_that_fill_cells_have_a_larger_code_and_weight_decay():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(1500, 3)), columns=list("abc"))
+    frame["town"] = rng.choice([f"t{i}" for i in range(15)], 1500)
+    holes = frame.mask(rng.random(frame.shape) < 0.2)
+    filling = Autoencoder(random_state=0, max_iter=2).fit(holes)
+    assert filling.n_components_ == 6  # a third of 3 numbers and 15 levels
+    assert filling.choices_["weight decay"].startswith("0.15 (")
+    whole = Autoencoder(random_state=0, max_iter=2).fit(frame)
+    assert whole.n_components_ == 1
+    assert whole.choices_["weight decay"].startswith("0.0 (")
+    # What the user asks for by an object is taken as it is, and the rule changes the fit.
+    asked = Autoencoder(random_state=0, max_iter=2, optimizer=Adam()).fit(holes)
+    assert "weight decay" not in asked.choices_
+    assert abs(asked._fit.model.theta).sum() > abs(filling._fit.model.theta).sum()
+    again = Autoencoder(random_state=0, max_iter=2, optimizer=Adam(weight_decay=0.15))
+    np.testing.assert_array_equal(again.fit(holes)._fit.model.theta, filling._fit.model.theta)

@@ -24,12 +24,20 @@ FILLING = 0.05
 TINY = 50
 
 
-def code_size(d: int, rank: int) -> tuple[int, str]:
+def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) -> tuple[int, str]:
     """Return a third of the columns, from 1 to 64 and the rank of a small table.
 
-    >>> code_size(30, rank=30)
+    Where many cells are to be filled it is a third of the encoded columns, up to 128: a level is
+    told from the others by more units than a number needs (docs/decisions/0029).
+
+    >>> code_size(500, 30, rank=30, encoded=90)
     (10, 'a third of 30 columns')
+    >>> code_size(5000, 30, rank=90, encoded=90, missing=0.2)
+    (30, 'a third of 90 encoded columns, 20.0% of the cells missing')
     """
+    if missing > FILLING and n >= SMALL and encoded > d:
+        k = max(1, min(round(encoded / 3), 128))
+        return k, f"a third of {encoded} encoded columns, {missing:.1%} of the cells missing"
     k = max(1, min(round(d / 3), 64))
     if k > rank:
         return max(1, rank), f"the rank of the table is {rank}"
@@ -49,6 +57,19 @@ def corruption(missing: float) -> tuple[Masking | None, str]:
     share = float(min(max(round(missing, 2), 0.05), 0.3))
     visible = round(max(0.2, 0.6 - 2 * share), 2)
     return Masking(share, visible), f"{missing:.1%} of the cells are missing: learn to fill them"
+
+
+def weight_decay(*, exact: bool, missing: float) -> tuple[float, str]:
+    """Return Adam's: 0.15 where many cells are to be filled, of mini-batches; else none.
+
+    Hidden cells make a table look larger than it is, and its networks learn it by heart sooner.
+
+    >>> weight_decay(exact=False, missing=0.2)[0], weight_decay(exact=False, missing=0.01)[0]
+    (0.15, 0.0)
+    """
+    if exact or missing <= FILLING:
+        return 0.0, "held-out rows stop the fit"
+    return 0.15, f"{missing:.1%} of the cells are missing"
 
 
 def hidden_widths(

@@ -29,7 +29,12 @@ RATE = Constant(1e-3)
 
 def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
     """Return a model at its start (PCA of the first rows, where there is a linear path)."""
-    request = replace(request, validation_fraction=0.0, batch_size=request.batch_size or BATCH)
+    request = replace(
+        request,
+        validation_fraction=0.0,
+        batch_size=request.batch_size or BATCH,
+        optimizer_given=True,  # the rules are for fits that know how many steps they take
+    )
     ready = prepare(request, source, source, split_rows(source.n, 0.0, rng))
     return Fit(ready.model(ready.start(rng)), ready.baseline, ready.choices.said)
 

@@ -25,7 +25,7 @@ from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
 from xhat.model import ROUNDS, Model
 from xhat.pca import fit_pca
-from xhat.settings import Choices, Request, Shape, Size, settle_network
+from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_optimizer
 from xhat.sources import Source, Split
 from xhat.start import start
 from xhat.train.optimizers import LBFGS
@@ -103,6 +103,7 @@ def prepare(request: Request, source: Source, others: Source, split: Split) -> P
     missing, rank = float(everything.missing.mean()), _rank(request, rows, schema.d)
     size = Size(rows.n, len(source.names), schema.d, rank, missing)
     shape = settle_network(request, size, schema.blocks, choices)
+    request = settle_optimizer(request, source.n, missing, choices)
     exact = request.exact(source.n)
     spread = choices.settle(
         "hidden biases",

@@ -81,6 +81,7 @@ def build_request(p: Parameters) -> Request:
         corruption=p.corruption,
         tied=bool(p.tied),
         optimizer=optimizer,
+        optimizer_given=not isinstance(p.optimizer, str),
         schedule=_schedule(p.learning_rate),
         batch_size=_count("batch_size", p.batch_size),
         epochs=_count("max_iter", p.max_iter),

@@ -6,7 +6,7 @@ Knows: sizes of the table and the rules of auto.py. Must not know: the data, how
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xhat import auto
@@ -18,7 +18,7 @@ from xhat.maths.heads import Block
 from xhat.maths.params import Network
 from xhat.maths.penalties import Penalty
 from xhat.train.monitor import EarlyStopping
-from xhat.train.optimizers import LBFGS
+from xhat.train.optimizers import LBFGS, Adam
 from xhat.train.schedules import Schedule
 
 
@@ -35,6 +35,8 @@ class Request:
     corruption: Corruption | None
     tied: bool
     optimizer: Optimizer | LBFGS
+    #: Not a name alone, but an object with constants of the user's choice.
+    optimizer_given: bool
     schedule: Schedule | None
     batch_size: int | None
     epochs: int | None
@@ -98,7 +100,11 @@ def settle_network(
     """
     n, d = size.rows, size.encoded
     k = choices.settle(
-        "n_components", request.n_components, lambda: auto.code_size(size.columns, size.rank)
+        "n_components",
+        request.n_components,
+        lambda: auto.code_size(
+            n, size.columns, rank=size.rank, encoded=size.encoded, missing=size.missing
+        ),
     )
     copying = k >= d and request.n_components is not None
     hidden = choices.settle(
@@ -155,6 +161,19 @@ def _check_linear_path(
             f"linear_path=True with n_components={k} >= {d} columns would start at the identity; "
             "use fewer units or linear_path=False"
         )
+
+
+def settle_optimizer(request: Request, n: int, missing: float, choices: Choices) -> Request:
+    """Settle the weight decay of Adam, where it was asked for by its name."""
+    optimizer = request.optimizer
+    if request.optimizer_given or not isinstance(optimizer, Adam):
+        return request
+    decay = choices.settle(
+        "weight decay",
+        None,
+        lambda: auto.weight_decay(exact=request.exact(n), missing=missing),
+    )
+    return replace(request, optimizer=replace(optimizer, weight_decay=decay))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Bend(NamedTuple):
         --------
         >>> scale = Bend(median=10.0, unit=2.0)
         >>> scale.bent([10.0, 12.0, 10_000.0], 0.0, 3.0).round(3).tolist()
-        [0.0, 0.881, 498.131]
+        [0.0, 0.881, 498.148]
         """
         u = (np.asarray(x, np.float64) - self.median) / self.unit
         inside = np.clip(u, np.sinh(low), np.sinh(high))

@@ -10,14 +10,11 @@ ae = Autoencoder(random_state=0).fit(wine.data)
 
 print(ae.verdict_)
 
-scores, parts, expected = (
-    ae.anomaly_score(wine.data),
-    ae.explain(wine.data),
-    ae.reconstruct(wine.data),
-)
+scores = ae.anomaly_score(wine.data)
 for row in np.argsort(-scores)[:3]:
-    column = parts[row, :-1].argmax()  # the last part is that of the row as a whole, its code's
+    reasons = ae.explain(wine.data[[row]], detail=True)
+    column = reasons["nats"][:-1].argmax()  # the last part is that of the whole row, its code's
     print(
         f"wine {row}: {scores[row]:.0f} nats, most of all {wine.feature_names[column]} = "
-        f"{wine.data[row, column]:g} where {expected[row, column]:.3g} is expected"
+        f"{reasons['observed'][column]:g} where {reasons['expected'][column]:.3g} is expected"
     )

@@ -25,6 +25,7 @@ FLOORS = [
             "filling",
             "model",
             "pca",
+            "reasons",
             "settings",
             "sources",
             "spread",

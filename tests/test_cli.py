@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_wine
@@ -99,10 +100,11 @@ def test_encode_reconstruct_explain_score(call, folder):
     ae = load(folder / "wine.xhat")
     names = list(ae.feature_names_in_)
     X = np.load(folder / "wine.npy")
+    frame = pa.table(dict(zip(names, X.T, strict=True)))
     expected = {
         "encode": (["code0", "code1"], ae._fit.model.codes(X)),
         "reconstruct": (names, ae._fit.model.decode(ae._fit.model.codes(X))),
-        "explain": ([*names, "(code)", "top"], ae._fit.model.nats(X)),
+        "explain": ([*names, "(code)", "top"], ae.explain(frame).to_pandas().to_numpy()),
         "score": (["score", "outlier"], ae._fit.model.nats(X).sum(axis=1, keepdims=True)),
     }
     for command, (header, values) in expected.items():

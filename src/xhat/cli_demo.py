@@ -38,27 +38,28 @@ def run_demo(output: str | None, words: Words, *, as_json: bool) -> None:
 
 def strangest(ae: Any, X: Any, names: list[str]) -> list[dict[str, Any]]:
     """Return the rows with the highest scores, each with the columns that caused it."""
-    parts = ae.explain(X)
-    code = ae.explain(X, spread_code=True) - parts[:, : len(names)]
-    detail = ae.explain(X, detail=True).reshape(parts.shape)
-    scores = parts.sum(axis=1)
+    scores = ae.anomaly_score(X)
+    top = np.argsort(-scores)[:STRANGEST]
+    parts = ae.explain(X[top])
+    code = ae.explain(X[top], spread_code=True) - parts[:, : len(names)]
+    detail = ae.explain(X[top], detail=True).reshape(parts.shape)
     return [
         {
-            "row": int(i),
-            "score": float(scores[i]),
+            "row": int(row),
+            "score": float(scores[row]),
             "code": float(parts[i, len(names) :].sum()),
             "code_in": [names[j] for j in np.argsort(-code[i])[:CODE_COLUMNS] if code[i, j] > 0],
             "columns": [
                 {
                     "name": names[j],
-                    "observed": float(X[i, j]),
+                    "observed": float(X[row, j]),
                     "expected": float(detail["expected"][i, j]),
                     "nats": float(parts[i, j]),
                 }
                 for j in np.argsort(-parts[i, : len(names)])[:REASONS]
             ],
         }
-        for i in np.argsort(-scores)[:STRANGEST]
+        for i, row in enumerate(top)
     ]
 
 

@@ -83,7 +83,7 @@ class Model:
 
     def codes(self, X: object) -> Matrix:
         """Return the codes (n, k) of raw rows, in their dtype."""
-        return self._filled(X, lambda _, tile: self._code(tile.X), large=True)
+        return self.of_rows(X, lambda _, tile: self._code(tile.X), large=True)
 
     def decode(self, H: Matrix) -> Matrix:
         """Return the raw reconstructions of codes, in their dtype; one column per table column."""
@@ -99,7 +99,7 @@ class Model:
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        return self._filled(X, lambda raw, tile: self._cells(raw, tile, Cells()), large=True)
+        return self.of_rows(X, lambda raw, tile: self._cells(raw, tile, Cells()), large=True)
 
     @property
     def parts(self) -> int:
@@ -115,7 +115,7 @@ class Model:
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
-        return self._filled(X, self._nats(), large=True)
+        return self.of_rows(X, self._nats(), large=True)
 
     def scores(self, X: object, summed: Callable[[Matrix], Matrix] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
@@ -129,7 +129,7 @@ class Model:
             parts = nats(raw, tile)
             return np.asarray((parts if summed is None else summed(parts)).sum(axis=1))
 
-        return self._filled(X, sums, large=True)
+        return self.of_rows(X, sums, large=True)
 
     def score(self, X: object) -> float:
         """Return minus the mean loss of the rows."""
@@ -137,7 +137,7 @@ class Model:
         def sums(raw: Matrix, tile: Batch) -> Floats:
             return np.asarray(self._cells(raw, tile, Cells()).sum(axis=1))
 
-        return -float(self._filled(X, sums, large=True).mean())
+        return -float(self.of_rows(X, sums, large=True).mean())
 
     def expected(self, X: object) -> Floats:
         """Return the raw value that every cell was scored against."""
@@ -146,11 +146,11 @@ class Model:
             A_hat = self.output(self.schema.clip(tile.X))
             return np.asarray(self.schema.decode(heads.predict(self.net.blocks, A_hat)))
 
-        return self._filled(X, tile_of)
+        return self.of_rows(X, tile_of)
 
     def scored_codes(self, X: object) -> Matrix:
         """Return the codes of rows as they are scored: clipped to the training range."""
-        return self._filled(X, lambda _, tile: self._code(self.schema.clip(tile.X)))
+        return self.of_rows(X, lambda _, tile: self._code(self.schema.clip(tile.X)))
 
     def spread_code(self, X: object, nats: Floats) -> Floats:
         """Share the code's part of the rows' ``nats`` out over the table's columns, (n, columns).
@@ -172,14 +172,22 @@ class Model:
         A_hat = self.engine.decode(self.net, self.parameters(H.dtype), H)
         return heads.predict(self.net.blocks, A_hat)
 
-    def _nats(self) -> Callable[[Matrix, Batch], Floats]:
-        """Return what gives the nats of a tile: every column's and the code's (see nats)."""
+    def column_nats(self) -> Callable[[Matrix, Batch], Floats]:
+        """Return what gives the nats of a tile's columns, from (raw rows, encoded rows)."""
+        wanted = self._scored()
+        return lambda raw, tile: self._cells(raw, tile, wanted)
+
+    def _scored(self) -> Cells:
+        """Return what the engine is asked for: nats above the floor, of clipped rows."""
         factor = self.schema.nats_per_loss / self._dispersion()
         low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
-        wanted = Cells(low, high, excess=True, factor=factor)
-        code = self.code
+        return Cells(low, high, excess=True, factor=factor)
+
+    def _nats(self) -> Callable[[Matrix, Batch], Floats]:
+        """Return what gives the nats of a tile: every column's and the code's (see nats)."""
+        wanted, code = self._scored(), self.code
         if code is None:
-            return lambda raw, tile: self._cells(raw, tile, wanted)
+            return self.column_nats()
         code.mapped()  # with BLAS, so not in one of several threads
 
         def nats(raw: Matrix, tile: Batch) -> Floats:
@@ -202,8 +210,8 @@ class Model:
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         return cells + self.schema.unseen(raw) if surprises else cells
 
-    def _filled(self, X: object, work: Callable[[Matrix, Batch], A], *, large: bool = False) -> A:
-        """Return the work of all tiles as one array."""
+    def of_rows(self, X: object, work: Callable[[Matrix, Batch], A], *, large: bool = False) -> A:
+        """Return the work of all tiles as one array (see by_tile)."""
         n: int = X.shape[0]  # type: ignore[attr-defined]
         out: Any = None
         for rows, part in self.by_tile(X, work, large=large):

@@ -18,6 +18,7 @@ from xhat.data.stream import whole
 from xhat.errors import ParameterError
 from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
+from xhat.reasons import reasons
 from xhat.validation import TableInput, warn_if_empty
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ class Scoring(OutlierMixin, TableInput):
     def explain(self, X: Any, *, detail: bool = False, spread_code: bool = False) -> Any:
         """Return every column's part of the anomaly score, in nats; rows sum to it.
 
-        Real columns contribute ``1/2 (r / s)**2`` with r the residual and s its spread on held-out
-        rows, binary columns ``-log p(observed)``: how badly the cell fits the others. 0 is perfect.
+        The score is a sum over the columns: real ones ``1/2 (r / s)**2`` with r the residual and s
+        its spread on held-out rows, binary ones ``-log p(observed)``; 0 is perfect. It is shared
+        out in proportion to how far it falls when a cell is hidden (docs/maths.md, equations 57 and
+        58): a wrong cell has its own part and that of the cells it makes look wrong. With more than
+        100 columns the parts are the terms of the sum.
         The last part, ``(code)``, belongs to no column: how far the code lies from those of some
-        training rows, 0 for the usual half of the held-out rows. Its cells may fit
-        together and the row be unusual all the same.
+        training rows, 0 for the usual half of the held-out rows. Its cells may fit together and the
+        row be unusual all the same.
 
         Parameters
         ----------
@@ -47,15 +51,14 @@ class Scoring(OutlierMixin, TableInput):
             Rows.
         detail : bool
             Return a long table instead, one line per cell: row (pandas: the index), column,
-            observed, expected, nats. Expected is what the cell was scored against; the encoder
-            sees the row clipped to the training range. Cells stay what they are in pandas and
-            arrays (which give a record array); polars and Arrow columns have one type, so there
-            they are text where not all columns are numbers.
+            observed, expected, nats. Expected is what the row's other cells say of this one (with
+            more than 100 columns: what the cell was scored against). Cells stay what they are in
+            pandas and arrays (which give a record array); polars and Arrow columns have one type,
+            so there they are text where not all columns are numbers.
         spread_code : bool
             Share the code's part out over the columns instead of giving it one of its own: in
             which columns the row's reconstruction is far from those of usual rows (docs/maths.md,
-            equation 54). Rows then sum to the score but for rounding, and their last digits may
-            depend on the rows beside them.
+            equation 54). The last digits may then depend on the rows beside them.
 
         Returns
         -------
@@ -68,16 +71,18 @@ class Scoring(OutlierMixin, TableInput):
         matrix = self._read(X)
         if detail:
             return self._reasons(X, matrix, spread_code=spread_code)
-        return numbers_frame(X, *self._nats(matrix, spread_code=spread_code))
+        wide, parts, _ = self._nats(matrix, spread_code=spread_code)
+        return numbers_frame(X, wide, parts)
 
-    def _nats(self, matrix: Any, *, spread_code: bool) -> tuple[Matrix, list[str]]:
-        """Return the nats of every part and the names of the parts."""
+    def _nats(self, matrix: Any, *, spread_code: bool) -> tuple[Matrix, list[str], Floats]:
+        """Return the nats of every part, the names of the parts, and what was expected."""
         model = self._fit.model
-        nats = model.nats(matrix)
+        found = reasons(model, matrix)
+        nats = found.nats
         if spread_code:
             nats = nats[:, : len(model.schema.columns)] + model.spread_code(matrix, nats)
-            return self._storage.widen(nats), self._names()
-        return self._storage.widen(nats), self._parts()
+            return self._storage.widen(nats), self._names(), found.expected
+        return self._storage.widen(nats), self._parts(), found.expected
 
     def _parts(self) -> list[str]:
         """Return the names of the parts of a score: the columns, and the code if it has one."""
@@ -90,8 +95,8 @@ class Scoring(OutlierMixin, TableInput):
         return [*names, name]
 
     def _reasons(self, X: Any, matrix: Any, *, spread_code: bool) -> Any:
-        table = typed_table(X, self._fit.model.expected(matrix), self._storage)
-        wide, parts = self._nats(matrix, spread_code=spread_code)
+        wide, parts, expected = self._nats(matrix, spread_code=spread_code)
+        table = typed_table(X, expected, self._storage)
         return reasons_table(X, table, wide, self._storage, parts)
 
     def anomaly_score(self, X: Any) -> Floats:

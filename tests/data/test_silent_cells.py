@@ -24,16 +24,16 @@ def ae(table):
 
 
 def test_a_level_never_seen_is_blamed_itself(ae, table):
-    """In 95 % of the rows of three fits, and in 90 % of each."""
+    """In 95 % of the rows of each of three fits."""
     rows = table.iloc[:300].assign(level="new")
     blamed = []
     for seed in range(3):
         fit = Autoencoder(2, random_state=seed, max_iter=60).fit(table) if seed else ae
         parts = fit.explain(rows)[list(table.columns)]
         blamed.append((parts.idxmax(axis=1) == "level").mean())
-        assert np.median(parts["level"]) == pytest.approx(2 * np.log(len(table) * 0.8 + 1))
-    assert np.mean(blamed) > 0.95
-    assert min(blamed) > 0.9
+        own = fit._fit.model.nats(fit._read(rows))[:, list(table.columns).index("level")]
+        assert np.median(own) == pytest.approx(2 * np.log(len(table) * 0.8 + 1))
+    assert min(blamed) > 0.95
 
 
 def test_a_missing_cell_leaves_the_others_as_they_are(ae, table):
@@ -53,7 +53,7 @@ def test_filled_rows_stand_alone(ae, table):
     whole = ae.explain(holes).to_numpy()
     alone = [ae.explain(holes.iloc[i : i + 1]).to_numpy() for i in range(len(holes))]
     np.testing.assert_array_equal(np.vstack(alone), whole)
-    np.testing.assert_array_equal(whole.sum(axis=1), ae.anomaly_score(holes))
+    np.testing.assert_allclose(whole.sum(axis=1), ae.anomaly_score(holes), rtol=1e-12)
 
 
 def test_a_denoising_model_is_shown_what_it_was_trained_on(table):

@@ -18,6 +18,7 @@ from xhat.data.columns import Schema
 from xhat.data.storage import Store
 from xhat.errors import ParameterError
 from xhat.model import Model
+from xhat.reasons import reasons
 from xhat.report.limits import Limits
 
 Floats = npt.NDArray[np.float64]
@@ -84,7 +85,7 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
     rows = dense(matrix[sample])
     strangest = _strangest(walk.scores, limits.strangest)
     strange = dense(matrix[strangest])
-    nats = model.nats(strange)
+    found = reasons(model, strange)
     return Facts(
         ae=ae,
         model=model,
@@ -97,9 +98,9 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
         codes=model.codes(rows),
         strangest=strangest,
         strange_rows=strange,
-        strange_expected=model.expected(strange),
-        strange_nats=nats,
-        strange_code=model.spread_code(strange, nats),
+        strange_expected=found.expected,
+        strange_nats=found.nats,
+        strange_code=model.spread_code(strange, found.nats),
     )
 
 

@@ -58,7 +58,7 @@ const pairLegend = () => el("div", { class: "legend" },
         el("figure", {}, picture(slice(I.strange_expected, at), `Row ${r.row}, expected`, { size: 96 }), "expected"),
         el("figure", {}, picture(nats, `Row ${r.row}, nats per pixel`, { size: 96, map: (v) => cividis(v / most) }), "nats (yellow: most)")));
     }
-    shown.push(el("p", { class: "how" }, "The longest bars are the columns that make the row strange: dark, the cell does not fit the others; light, the row as a whole (its code) is unusual there. Beside them what was observed / what the model expected."),
+    shown.push(el("p", { class: "how" }, "The longest bars are the columns that make the row strange: dark, the cell does not fit the others; light, the row as a whole (its code) is unusual there. Beside them what was observed / what the other cells make the model expect."),
       el("div", { class: "rows" }, r.parts.map(([j, observed, expected, cell, code]) => {
         const width = (100 * cell) / top, text = `${fmt(cell)} nats of the cell, ${fmt(code)} of the code`;
         const bar = svg("svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", role: "img", "aria-label": text },

@@ -28,27 +28,76 @@ def columns_score(model, X):
     return model.nats(X)[:, : len(model.schema.columns)].sum(axis=1)
 
 
-@pytest.mark.parametrize("corruption", [None, Masking(0.2)], ids=["as found", "told"])
-def test_parts_are_in_proportion_to_the_falls(frame, corruption):
-    """A denoising model reads a hidden cell as it reads a missing one: the public formula."""
-    ae = Autoencoder(2, random_state=0, max_iter=5, corruption=corruption).fit(frame)
-    model, X = ae._fit.model, ae._read(frame.iloc[:50])
-    assert model.rounds == 1
-    whole, falls = columns_score(model, X), np.zeros((50, 5))
-    for j in range(5):
-        hidden = X.copy()
-        hidden[:, j] = np.nan
-        falls[:, j] = np.maximum(whole - columns_score(model, hidden), 0)
+def hidden_score(ae, raw, j):
+    """Return the columns' score of rows without cell j, filled as a model reads a missing cell."""
+    model, bare = ae._fit.model, raw.copy()
+    bare[:, j] = np.nan
+    if model.rounds == 1:
+        return columns_score(model, bare)
+    nats = model.column_nats()
+    found = [nats(*pair) for _, pair in model.by_tile(bare, lambda r, t: (r, t), rounds=1)]
+    return np.vstack(found).sum(axis=1)
+
+
+def parts_by_hand(ae, X):
+    """Return equations 57 to 59, row by row and cell by cell."""
+    model, d = ae._fit.model, X.shape[1]
+    schema = model.schema
+    clipped = schema.decode(schema.clip(schema.encode(X).X))
+    clipped[np.isnan(X)] = np.nan
+    own, inside = (model.nats(rows)[:, :d] for rows in (X, clipped))
+    falls = np.column_stack([inside.sum(axis=1) - hidden_score(ae, clipped, j) for j in range(d)])
     falls[np.isnan(X)] = 0
-    total = falls.sum(axis=1, keepdims=True)
-    expected = np.where(total > 0, falls / np.where(total > 0, total, 1) * whole[:, None], 0)
-    none = (total == 0)[:, 0]
-    expected[none] = model.nats(X)[none, :5]
-    assert none.sum() < 25
-    parts = ae.explain(frame.iloc[:50]).to_numpy()
-    np.testing.assert_allclose(parts[:, :5], expected, rtol=1e-9, atol=1e-9)
-    np.testing.assert_array_equal(parts[:, 5], model.nats(X)[:, 5])
-    assert (parts[:7:7, 1] == 0).all()
+    found = np.empty_like(own)
+    for i in range(len(X)):
+        positive, common = np.maximum(falls[i], 0), np.minimum(own[i], inside[i])
+        shared = common if positive.sum() == 0 else positive / positive.sum() * common.sum()
+        found[i] = shared + np.maximum(own[i] - inside[i], 0)
+    return found
+
+
+@pytest.mark.parametrize("corruption", [None, Masking(0.2)], ids=["as found", "told"])
+def test_parts_of_a_denoising_model(frame, corruption):
+    ae = Autoencoder(2, random_state=0, max_iter=5, corruption=corruption).fit(frame)
+    rows = frame.iloc[:50].copy()
+    rows.loc[rows.index[1::5], "c"] += 30
+    assert ae._fit.model.rounds == 1
+    X, parts = ae._read(rows), ae.explain(rows).to_numpy()
+    np.testing.assert_allclose(parts[:, :5], parts_by_hand(ae, X), rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(parts[:, 5], ae._fit.model.nats(X)[:, 5])
+    assert (parts[::7, 1] == 0).all()
+
+
+def test_parts_of_a_model_that_never_learnt_to_fill():
+    ae = Autoencoder(random_state=0, max_iter=40).fit(CANCER)
+    assert ae._fit.model.rounds > 1
+    X = CANCER[:40].copy()
+    X[::3, 4] *= 10
+    np.testing.assert_allclose(ae.explain(X)[:, :30], parts_by_hand(ae, X), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("far", [30, 1e3, 1e6])
+def test_an_absurd_cell_does_not_hide_another_wrong_one(far):
+    """Hiding any cell moves the reconstruction of the absurd one a little, times its residual."""
+    ae = Autoencoder(random_state=0, max_iter=100).fit(CANCER)
+    rng, i = np.random.default_rng(0), np.arange(100)
+    which = rng.integers(0, len(CANCER), 100)
+    columns = np.array([rng.choice(30, 2, replace=False) for _ in i])
+    bad, std = CANCER[which].copy(), CANCER.std(axis=0)
+    bad[i, columns[:, 0]] += far * std[columns[:, 0]]
+    bad[i, columns[:, 1]] += 10 * std[columns[:, 1]]
+    two = np.argsort(-ae.explain(bad)[:, :30], axis=1)[:, :2]
+    assert (np.sort(two, axis=1) == np.sort(columns, axis=1)).all(axis=1).mean() > 0.97
+
+
+def test_infinite_parts_come_without_a_warning():
+    X = load_wine().data
+    ae = Autoencoder(random_state=0, max_iter=5).fit(X)
+    bad = X[:1].copy()
+    bad[0, 2] = 1e300
+    parts = ae.explain(bad)[0]  # warnings are errors in the tests
+    assert np.isinf(parts[2])
+    assert np.isfinite(np.delete(parts, 2)).all()
 
 
 def test_expected_is_what_the_others_say(frame):

@@ -68,7 +68,7 @@ def weight_decay(*, exact: bool, missing: float) -> tuple[float, str]:
     (0.15, 0.0)
     """
     if exact or missing <= FILLING:
-        return 0.0, "held-out rows stop the fit"
+        return 0.0, "full batch" if exact else f"{missing:.1%} of the cells are missing"
     return 0.15, f"{missing:.1%} of the cells are missing"
 
 

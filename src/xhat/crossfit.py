@@ -157,13 +157,12 @@ def constants_of(calibrated: CodePart | None, stored: CodePart | None) -> CodePa
 
 
 def in_raw_units(residual: Floats, model: Model) -> Floats:
-    """Return residual spreads with those of squared-error columns in the table's units."""
-    schema = model.schema
-    return np.where(schema.squared, residual * schema.spread, residual)
+    """Return residual spreads in units that all folds share (see Schema.unit_of_residuals)."""
+    return residual * model.schema.unit_of_residuals
 
 
 def in_encoded_units(residual: Floats, model: Model) -> Floats:
-    """Return residual spreads from raw units, with the floor that they have."""
+    """Return residual spreads from these units, with the floor that they have."""
     schema = model.schema
-    encoded = np.where(schema.squared, residual / schema.spread, residual)
+    encoded = residual / schema.unit_of_residuals
     return np.asarray(np.maximum(encoded, np.where(schema.counts, 1.0, 1e-4)))

@@ -337,7 +337,7 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     )
     rows = source.walked(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
-    ratio = np.where(schema.squared, ready.schema.spread / schema.spread, 1.0)
+    ratio = ready.schema.unit_of_residuals / schema.unit_of_residuals
     residual = np.maximum(model.residual * ratio, 1e-4)
     result.model = replace(
         model,

@@ -64,7 +64,8 @@ def _is_kind(value: object) -> bool:
 
 def _is_bend(value: Any) -> bool:
     """Return whether it is a median and a unit > 0 (maths/bend.py)."""
-    return conforms(value, list[float]) and len(value) == 2 and 0 < value[1] < float("inf")
+    finite = conforms(value, list[float]) and len(value) == 2 and abs(value[0]) < float("inf")
+    return finite and 0 < value[1] < float("inf")
 
 
 _LEVEL = str | int | float | bool
@@ -153,6 +154,8 @@ def _check_columns(header: dict[str, Any]) -> None:
             good = store["form"] != "level" and not places and not levels and width == 1
         if not good:
             raise ModelFileError(f"column {column['name']!r:.40} has levels without a place")
+        if "bend" in column and getattr(rebuild(column["kind"]), "scale", None) != "asinh":
+            raise ModelFileError(f"column {column['name']!r:.40} has a bend, and no asinh scale")
 
 
 def _check_layers(network: dict[str, Any]) -> None:

@@ -121,7 +121,7 @@ class Model:
         """Return every row's nats; no matrix of all cells is ever held.
 
         ``summed`` makes of the nats of some rows what is summed over a row. The estimator puts the
-        left-out columns back, so that a score has the bits of explain's row.
+        left-out columns back, so that a score has the bits of its terms summed.
         """
         nats = self._nats()
 

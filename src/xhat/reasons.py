@@ -9,7 +9,7 @@ score of the others shows what it had cost (docs/maths.md, section 20).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from xhat.maths.types import Matrix
 from xhat.model import Model
 
 Floats = npt.NDArray[np.float64]
-#: Columns up to which every cell is hidden once: the work of so many scorings, or twice as many.
+#: Columns up to which every cell is hidden once: the work of one to three scorings for each.
 MOST = 100
 
 
@@ -33,7 +33,8 @@ class Reasons:
     nats : ndarray of shape (n, parts)
         Every column's part of the score, float64, and the code's if that has one.
     expected : ndarray of shape (n, columns)
-        Raw values that the cells were scored against.
+        Raw values: what a row's other cells say of each, or with more than MOST columns what it was
+        scored against.
     """
 
     nats: Floats
@@ -41,49 +42,71 @@ class Reasons:
 
 
 def reasons(model: Model, X: object) -> Reasons:
-    """Return the parts of every row's score with what was expected.
+    """Return the parts of every row's score with what was expected."""
+    d = len(model.schema.columns)
+    if not _hides(model):
+        return Reasons(model.nats(X), model.expected(X))
+    both = model.of_rows(X, lambda raw, tile: _hide_each(model, raw, tile, expect=True))
+    return Reasons(_with_code(model, X, both[:, :d]), both[:, d:])
 
-    The columns' part of the score is shared out in proportion to how far it falls when a cell is
-    hidden, where it falls at all (equations 57 and 58). A row whose score falls by no cell, and
-    tables of more than MOST columns, have the columns' own terms.
+
+def parts(model: Model, X: object) -> Floats:
+    """Return the parts of every row's score, (n, parts).
+
+    What a row's clipped cells add to the score is shared out in proportion to how far it falls when
+    each of them is hidden, where it falls at all; what a cell outside the clip range adds more
+    belongs to it alone (equations 57 to 59). A row whose score falls by no cell, and tables of one
+    column or more than MOST, have the columns' own terms.
     """
-    nats, d = model.nats(X), len(model.schema.columns)
-    if not 1 < d <= MOST:
-        return Reasons(nats, model.expected(X))
-    both = model.of_rows(X, lambda raw, tile: _hide_each(model, raw, tile))
-    falls, expected = np.maximum(both[:, :d], 0), both[:, d:]
-    total = falls.sum(axis=1, keepdims=True)
-    known = (total > 0) & np.isfinite(total)
-    share = falls / np.where(known, total, 1.0)
-    own = nats[:, :d]
-    nats[:, :d] = np.where(known, share * own.sum(axis=1, keepdims=True), own)
-    return Reasons(nats, expected)
+    if not _hides(model):
+        return model.nats(X)
+    found = model.of_rows(X, lambda raw, tile: _hide_each(model, raw, tile, expect=False))
+    return _with_code(model, X, found)
 
 
-def _hide_each(model: Model, raw: Matrix, tile: Batch) -> Floats:
-    """Return, side by side, how far the score falls without each cell and what is expected there.
+def _hides(model: Model) -> bool:
+    return 1 < len(model.schema.columns) <= MOST
+
+
+def _with_code(model: Model, X: object, columns: Floats) -> Floats:
+    """Return the columns' parts with the code's beside them."""
+    nats = model.nats(X)
+    nats[:, : columns.shape[1]] = columns
+    return nats
+
+
+def _hide_each(model: Model, raw: Matrix, tile: Batch, *, expect: bool) -> Floats:
+    """Return the columns' parts and, if asked for, what is expected beside them.
 
     A missing cell hides nothing: its fall is 0. A model that never learnt what the mean in place of
-    a cell means is shown what it makes of that mean.
+    a cell means is shown what it makes of that mean; other missing cells stay filled as they are.
     """
-    schema = model.schema
-    n, d = raw.shape
-    nats = model.column_nats()
-    whole = nats(raw, tile).sum(axis=1)
-    falls, expected = np.zeros((n, d)), np.empty((n, d))
-    X, bare = tile.X.copy(), raw.copy()
+    schema, nats = model.schema, model.column_nats()
+    clipped = replace(tile, X=schema.clip(tile.X))
+    own, inside = nats(raw, tile), nats(raw, clipped)
+    falls, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
+    X, bare = clipped.X.copy(), raw.copy()
     mask = np.ones_like(X) if tile.mask is None else tile.mask.copy()
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place], bare[:, j] = schema.fill[place], 0, np.nan
         if model.rounds > 1:
             X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
-        hidden = Batch(X, None, mask)
-        expected[:, j] = schema.decode(_rebuilt(model, X))[:, j]
-        falls[:, j] = np.where(np.isnan(raw[:, j]), 0, whole - nats(bare, hidden).sum(axis=1))
-        X[:, place], bare[:, j] = tile.X[:, place], raw[:, j]
+        if expect:
+            expected[:, j] = schema.decode(_rebuilt(model, X))[:, j]
+        fall = inside.sum(axis=1) - nats(bare, Batch(X, None, mask)).sum(axis=1)  # (57)
+        falls[:, j] = np.where(np.isnan(raw[:, j]), 0, np.maximum(fall, 0))
+        X[:, place], bare[:, j] = clipped.X[:, place], raw[:, j]
         mask[:, place] = 1 if tile.mask is None else tile.mask[:, place]
-    return np.hstack([falls, expected])
+    return np.hstack([_shared_out(own, inside, falls), expected])
+
+
+def _shared_out(own: Floats, inside: Floats, falls: Floats) -> Floats:
+    """Return the parts: of what the clipped cells cost by their falls, the rest to each its own."""
+    common = np.minimum(own, inside)
+    total = falls.sum(axis=1, keepdims=True)
+    shared = falls / np.where(total > 0, total, 1.0) * common.sum(axis=1, keepdims=True)  # (58)
+    return np.where(total > 0, shared, common) + np.maximum(own - inside, 0)  # (59)
 
 
 def _rebuilt(model: Model, X: Matrix) -> Floats:

@@ -18,7 +18,7 @@ from xhat.data.stream import whole
 from xhat.errors import ParameterError
 from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
-from xhat.reasons import reasons
+from xhat.reasons import parts, reasons
 from xhat.validation import TableInput, warn_if_empty
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ class Scoring(OutlierMixin, TableInput):
 
         The score is a sum over the columns: real ones ``1/2 (r / s)**2`` with r the residual and s
         its spread on held-out rows, binary ones ``-log p(observed)``; 0 is perfect. It is shared
-        out in proportion to how far it falls when a cell is hidden (docs/maths.md, equations 57 and
-        58): a wrong cell has its own part and that of the cells it makes look wrong. With more than
-        100 columns the parts are the terms of the sum.
+        out in proportion to how far it falls when a cell is hidden (docs/maths.md, equations 57 to
+        59): a wrong cell has its own part and that of the cells it makes look wrong. With one
+        column or more than 100, and in rows whose score falls by no cell, the parts are the terms
+        of the sum.
         The last part, ``(code)``, belongs to no column: how far the code lies from those of some
         training rows, 0 for the usual half of the held-out rows. Its cells may fit together and the
         row be unusual all the same.
@@ -71,18 +72,16 @@ class Scoring(OutlierMixin, TableInput):
         matrix = self._read(X)
         if detail:
             return self._reasons(X, matrix, spread_code=spread_code)
-        wide, parts, _ = self._nats(matrix, spread_code=spread_code)
-        return numbers_frame(X, wide, parts)
+        wide, names = self._nats(matrix, parts(self._fit.model, matrix), spread_code=spread_code)
+        return numbers_frame(X, wide, names)
 
-    def _nats(self, matrix: Any, *, spread_code: bool) -> tuple[Matrix, list[str], Floats]:
-        """Return the nats of every part, the names of the parts, and what was expected."""
+    def _nats(self, matrix: Any, nats: Floats, *, spread_code: bool) -> tuple[Matrix, list[str]]:
+        """Return the nats of every part with left-out columns, and the names of the parts."""
         model = self._fit.model
-        found = reasons(model, matrix)
-        nats = found.nats
         if spread_code:
             nats = nats[:, : len(model.schema.columns)] + model.spread_code(matrix, nats)
-            return self._storage.widen(nats), self._names(), found.expected
-        return self._storage.widen(nats), self._parts(), found.expected
+            return self._storage.widen(nats), self._names()
+        return self._storage.widen(nats), self._parts()
 
     def _parts(self) -> list[str]:
         """Return the names of the parts of a score: the columns, and the code if it has one."""
@@ -95,9 +94,10 @@ class Scoring(OutlierMixin, TableInput):
         return [*names, name]
 
     def _reasons(self, X: Any, matrix: Any, *, spread_code: bool) -> Any:
-        wide, parts, expected = self._nats(matrix, spread_code=spread_code)
-        table = typed_table(X, expected, self._storage)
-        return reasons_table(X, table, wide, self._storage, parts)
+        found = reasons(self._fit.model, matrix)
+        wide, names = self._nats(matrix, found.nats, spread_code=spread_code)
+        table = typed_table(X, found.expected, self._storage)
+        return reasons_table(X, table, wide, self._storage, names)
 
     def anomaly_score(self, X: Any) -> Floats:
         """Return how strange each row is, in nats, shape (n,), float64; higher = stranger."""
@@ -144,5 +144,5 @@ class Scoring(OutlierMixin, TableInput):
         self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
 
     def _scores(self, matrix: Any) -> Floats:
-        # Summed as explain returns it, left-out columns included: the same bits.
+        # Left-out columns included: the same bits as explain's terms (see reasons.py) summed.
         return self._fit.model.scores(matrix, self._storage.widen)

@@ -110,7 +110,9 @@ def test_a_saved_model_is_the_same(incomes, fitted, tmp_path):
     np.testing.assert_array_equal(again.anomaly_score(incomes), fitted.anomaly_score(incomes))
 
 
-@pytest.mark.parametrize("forged", ["[1.0]", "[1.0,0.0]", "[1.0,-2.0]", '["a",1.0]', "7"])
+@pytest.mark.parametrize(
+    "forged", ["[NaN,1.0]", "[Infinity,1.0]", "[1.0]", "[1.0,0.0]", "[1.0,-2.0]", '["a",1.0]', "7"]
+)
 def test_a_forged_bend_is_refused(fitted, tmp_path, forged):
     path = tmp_path / "model.xhat"
     path.write_bytes(to_bytes(fitted))
@@ -118,6 +120,15 @@ def test_a_forged_bend_is_refused(fitted, tmp_path, forged):
     check_header(header)
     header["columns"][0]["bend"] = json.loads(forged)
     with pytest.raises(ModelFileError, match="columns"):
+        check_header(header)
+
+
+def test_a_forged_bend_of_another_scale_is_refused(fitted, tmp_path):
+    path = tmp_path / "model.xhat"
+    path.write_bytes(to_bytes(fitted))
+    header = read_header(path)
+    header["columns"][0]["kind"]["scale"] = "std"
+    with pytest.raises(ModelFileError, match="no asinh scale"):
         check_header(header)
 
 
@@ -146,6 +157,57 @@ def test_copies_count_in_the_quartiles(scale):
         low, middle, high = np.percentile(np.repeat(distinct[:, j], copies), [25, 50, 75])
         found = mine.bend or (mine.center, mine.spread)
         assert found == pytest.approx((middle, (high - low) / 1.349))
+
+
+@pytest.mark.parametrize("scale", ["robust", "asinh"])
+@pytest.mark.parametrize("factor", [1 / 1500, 1e-6, 0.3])
+def test_weights_below_one_are_copies_all_the_same(incomes, scale, factor):
+    weight = np.random.default_rng(0).integers(1, 4, len(incomes))
+    schemas = [
+        Autoencoder(1, heads=Real(scale), random_state=0, max_iter=1)
+        .fit(incomes, sample_weight=w)
+        ._fit.model.schema.columns
+        for w in (weight, weight * factor)
+    ]
+    for a, b in zip(*schemas, strict=True):
+        assert (a.center, a.spread) == pytest.approx((b.center, b.spread), rel=1e-6)
+        assert (a.bend or ()) == pytest.approx(b.bend or (), rel=1e-6)
+
+
+def test_astronomical_cells_leave_the_scale_straight():
+    X = np.random.default_rng(0).normal(size=(1200, 3))
+    X[:, 0] *= 1e-20
+    X[7, 0] = 1e300
+    ae = Autoencoder(2, heads="asinh", random_state=0, max_iter=2).fit(X)
+    assert [column.bend is None for column in ae._fit.model.schema.columns] == [True, False, False]
+    assert np.isfinite(ae.anomaly_score(X)).all()
+
+
+def test_folds_whose_quartiles_tie_do_not_silence_the_column():
+    """Each fold of a small table has a bend of its own, or none: their residuals must agree."""
+    rng = np.random.default_rng(0)
+    t = rng.normal(size=400)
+    rare = np.where(np.argsort(np.argsort(t)) < 0.745 * 400, 0.0, 1e4 * np.exp(t))
+    noise = 0.1 * rng.normal(size=(400, 2))
+    X = np.column_stack([t, t + noise[:, 0], t - noise[:, 1], rare])
+    model = Autoencoder(1, heads={"x3": "asinh"}, random_state=0, max_iter=60).fit(X)._fit.model
+    assert model.residual[3] < 2
+    absurd = X[:1].copy()
+    absurd[0, 3] = 1e6
+    assert model.nats(absurd)[0, 3] > 50
+
+
+@pytest.mark.parametrize("head", ["real", "asinh"])
+def test_dates_stay_dates(head):
+    days = pd.date_range("2026-01-01", periods=300, freq="D")
+    frame = pd.DataFrame(
+        {"day": days, "x": np.arange(300.0) + np.random.default_rng(0).normal(size=300)}
+    )
+    ae = Autoencoder(1, heads={"day": head}, random_state=0, max_iter=30).fit(frame)
+    rebuilt = ae.reconstruct(frame)["day"]
+    assert rebuilt.dtype == frame["day"].dtype
+    assert (rebuilt - frame["day"]).abs().median() < pd.Timedelta("60D")
+    assert len(ae.explain(frame, detail=True)) == 900
 
 
 def test_sparse_rows_are_encoded_as_dense_ones(incomes):

@@ -173,6 +173,20 @@ class Schema:
         return self._spread_out(real) > 0
 
     @cached_property
+    def unit_of_residuals(self) -> Floats:
+        """What residuals are times in units in which fits of the same table agree.
+
+        These are the table's for squared error; a bent scale is its own unit, since quartiles of
+        other rows bend it a little differently, or not at all. 1 for columns without a scale.
+        """
+        return self._spread_out(
+            [
+                c.spread if isinstance(c.kind, Real) and c.kind.scale != "asinh" else 1.0
+                for c in self.columns
+            ]
+        )
+
+    @cached_property
     def counts(self) -> npt.NDArray[np.bool_]:
         """Encoded columns of counts."""
         count = [float(isinstance(column.kind, Count)) for column in self.columns]

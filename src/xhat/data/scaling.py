@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 CLIP = 4.0
 #: Interquartile range of the standard normal distribution.
 NORMAL = 1.349
+#: Units from the median beyond which asinh and its inverse are not exact any more.
+FAR = 1e100
 #: Spreads below it are none: a number divided by a denormal one overflows.
 TINY = 1e-290
 
@@ -55,7 +57,7 @@ def fit_schema(
     bends = {
         j: Bend(float(q[1]), float((q[2] - q[0]) / NORMAL))
         for j, q in quarters.items()
-        if scales[j] == "asinh" and q[2] > q[0]
+        if scales[j] == "asinh" and _bends(q, float(statistics.low[j]), float(statistics.high[j]))
     }
     if bends:
         statistics = _bent(statistics, bends, tiles)
@@ -68,6 +70,14 @@ def fit_schema(
         else:
             columns.append(_numeric(name, kind, statistics, j, quarters.get(j), bends.get(j)))
     return Schema(tuple(columns))
+
+
+def _bends(quarters: Floats, low: float, high: float) -> bool:
+    """Whether a column can be bent: its quartiles differ, and no cell is astronomically far out."""
+    unit = float(quarters[2] - quarters[0]) / NORMAL
+    with np.errstate(over="ignore"):
+        far = max(abs(low - quarters[1]), abs(high - quarters[1])) / max(unit, TINY)
+    return unit >= TINY and bool(far < FAR)
 
 
 def _bent(statistics: Statistics, bends: dict[int, Bend], tiles: Tiles) -> Statistics:

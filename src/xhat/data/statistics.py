@@ -152,7 +152,8 @@ def level_counts(tiles: Tiles, columns: dict[int, int]) -> dict[int, Floats]:
 def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int, Floats]:
     """Return the quartiles of some columns, where any cell is observed.
 
-    They are taken from the first ``rows`` rows, a bound on memory; a weight is a number of copies.
+    They are taken from the first ``rows`` rows, a bound on memory; a weight is a number of copies,
+    and if some are less than one, of the smallest weight.
     """
     parts: list[Matrix] = []
     weights: list[Vector] = []
@@ -163,7 +164,8 @@ def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int
         weights.append((np.ones(len(X)) if weight is None else weight)[: len(parts[-1])])
         if seen >= rows:
             break
-    cells, w = np.vstack(parts).astype(np.float64), np.concatenate(weights)
+    cells, w = np.vstack(parts).astype(np.float64), np.concatenate(weights).astype(np.float64)
+    w /= min(float(w[w > 0].min(initial=1.0)), 1.0)
     found = {}
     for position, j in enumerate(columns):
         known = ~np.isnan(cells[:, position]) & (w > 0)

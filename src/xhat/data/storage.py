@@ -89,9 +89,10 @@ def numbers_of(cells: Cells) -> Floats:
 
 def wanted_form(cells: Cells, wish: str | None) -> Form:
     """Return the form of a column with cells: what the user's head asks for, or its own."""
-    if wish is None:
-        return cells.natural_form()
-    return "level" if wish == "categorical" else "number"
+    if wish == "categorical":
+        return "level"
+    form = cells.natural_form()
+    return form if wish is None or form == "time" else "number"
 
 
 def learn_store(cells: Cells, wish: str | None) -> Store:

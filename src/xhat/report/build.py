@@ -128,7 +128,8 @@ def _sweep(sweep: Any, facts: Facts, X: Any, shell: str | None) -> dict[str, Any
     cells = min(facts.n, MAX_ROWS) * len(facts.schema.columns)
     quick = facts.model.engine.name == "compiled" and cells <= SWEEP_CELLS
     if sweep is True or (sweep == "auto" and quick):
-        sizes = code_sizes(len(facts.schema.columns), facts.k)
+        d = len(facts.schema.columns)
+        sizes = code_sizes(d if facts.k < d else facts.schema.d, facts.k)
         return sweep_rows(facts.ae, X, sizes).to_dict()
     reason = "as asked" if sweep is False else "several fits would take a while"
     return {

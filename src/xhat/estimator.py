@@ -58,7 +58,8 @@ class Autoencoder(
     ----------
     n_components : int or "auto", default="auto"
         Units k of the code. "auto": a third of the columns, at most 64; of the encoded
-        columns, at most 128, with 1,000 training rows or more of whose cells 5 % are missing.
+        columns, at most 128, where more than 5 % of the cells of 1,000 training rows or more are
+        missing.
     hidden : tuple of int or "auto", default="auto"
         Widths of the layers between x and h, mirrored between h and x_hat; () is one layer.
     linear_path : bool or "auto", default="auto"

@@ -115,7 +115,7 @@ class Model:
         The encoder sees the row clipped to the training range, so that one absurd cell does not
         smear over the others; the target never is (docs/maths.md).
         """
-        return self.of_rows(X, self._nats(), large=True)
+        return self.of_rows(X, self.all_nats(), large=True)
 
     def scores(self, X: object, summed: Callable[[Matrix], Matrix] | None = None) -> Floats:
         """Return every row's nats; no matrix of all cells is ever held.
@@ -123,7 +123,7 @@ class Model:
         ``summed`` makes of the nats of some rows what is summed over a row. The estimator puts the
         left-out columns back, so that a score has the bits of its terms summed.
         """
-        nats = self._nats()
+        nats = self.all_nats()
 
         def sums(raw: Matrix, tile: Batch) -> Floats:
             parts = nats(raw, tile)
@@ -183,12 +183,12 @@ class Model:
         low, high = self.schema.clip(np.outer([-np.inf, np.inf], np.ones(self.net.d)))
         return Cells(low, high, excess=True, factor=factor)
 
-    def _nats(self) -> Callable[[Matrix, Batch], Floats]:
+    def all_nats(self) -> Callable[[Matrix, Batch], Floats]:
         """Return what gives the nats of a tile: every column's and the code's (see nats)."""
         wanted, code = self._scored(), self.code
         if code is None:
             return self.column_nats()
-        code.mapped()  # with BLAS, so not in one of several threads
+        code.mapped()  # with BLAS, so here and not in one of several threads
 
         def nats(raw: Matrix, tile: Batch) -> Floats:
             H = np.empty((len(raw), self.net.k), tile.X.dtype)

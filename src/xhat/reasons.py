@@ -9,6 +9,7 @@ score of the others shows what it had cost (docs/maths.md, section 20).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,11 +44,10 @@ class Reasons:
 
 def reasons(model: Model, X: object) -> Reasons:
     """Return the parts of every row's score with what was expected."""
-    d = len(model.schema.columns)
     if not _hides(model):
         return Reasons(model.nats(X), model.expected(X))
-    both = model.of_rows(X, lambda raw, tile: _hide_each(model, raw, tile, expect=True))
-    return Reasons(_with_code(model, X, both[:, :d]), both[:, d:])
+    both = _of_rows(model, X, expect=True)
+    return Reasons(both[:, : model.parts], both[:, model.parts :])
 
 
 def parts(model: Model, X: object) -> Floats:
@@ -58,35 +58,45 @@ def parts(model: Model, X: object) -> Floats:
     belongs to it alone (equations 57 to 59). A row whose score falls by no cell, and tables of one
     column or more than MOST, have the columns' own terms.
     """
-    if not _hides(model):
-        return model.nats(X)
-    found = model.of_rows(X, lambda raw, tile: _hide_each(model, raw, tile, expect=False))
-    return _with_code(model, X, found)
+    return _of_rows(model, X, expect=False) if _hides(model) else model.nats(X)
 
 
 def _hides(model: Model) -> bool:
     return 1 < len(model.schema.columns) <= MOST
 
 
-def _with_code(model: Model, X: object, columns: Floats) -> Floats:
-    """Return the columns' parts with the code's beside them."""
-    nats = model.nats(X)
-    nats[:, : columns.shape[1]] = columns
-    return nats
-
-
-def _hide_each(model: Model, raw: Matrix, tile: Batch, *, expect: bool) -> Floats:
-    """Return the columns' parts and, if asked for, what is expected beside them.
+def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
+    """Return the parts of every row's score and, if asked for, what is expected beside them.
 
     A missing cell hides nothing: its fall is 0. A model that never learnt what the mean in place of
     a cell means is shown what it makes of that mean; other missing cells stay filled as they are.
     """
-    schema, nats = model.schema, model.column_nats()
-    clipped = replace(tile, X=schema.clip(tile.X))
-    own, inside = nats(raw, tile), nats(raw, clipped)
+    all_nats, nats = model.all_nats(), model.column_nats()
+
+    def hide_each(raw: Matrix, tile: Batch) -> Floats:
+        whole, clipped = all_nats(raw, tile), replace(tile, X=model.schema.clip(tile.X))
+        own, code = np.split(whole, [raw.shape[1]], axis=1)
+        inside = nats(raw, clipped)
+        falls, expected = _falls(model, raw, clipped, inside.sum(axis=1), nats, expect=expect)
+        return np.hstack([_shared_out(own, inside, falls), code, expected])
+
+    return model.of_rows(X, hide_each)
+
+
+def _falls(
+    model: Model,
+    raw: Matrix,
+    clipped: Batch,
+    score: Floats,
+    nats: Callable[[Matrix, Batch], Floats],
+    *,
+    expect: bool,
+) -> tuple[Floats, Floats]:
+    """Return how far the score falls without each cell, 0 at least, and what is expected there."""
+    schema = model.schema
     falls, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
     X, bare = clipped.X.copy(), raw.copy()
-    mask = np.ones_like(X) if tile.mask is None else tile.mask.copy()
+    mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place], bare[:, j] = schema.fill[place], 0, np.nan
@@ -94,11 +104,11 @@ def _hide_each(model: Model, raw: Matrix, tile: Batch, *, expect: bool) -> Float
             X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
         if expect:
             expected[:, j] = schema.decode(_rebuilt(model, X))[:, j]
-        fall = inside.sum(axis=1) - nats(bare, Batch(X, None, mask)).sum(axis=1)  # (57)
+        fall = score - nats(bare, Batch(X, None, mask)).sum(axis=1)  # (57)
         falls[:, j] = np.where(np.isnan(raw[:, j]), 0, np.maximum(fall, 0))
         X[:, place], bare[:, j] = clipped.X[:, place], raw[:, j]
-        mask[:, place] = 1 if tile.mask is None else tile.mask[:, place]
-    return np.hstack([_shared_out(own, inside, falls), expected])
+        mask[:, place] = 1 if clipped.mask is None else clipped.mask[:, place]
+    return falls, expected
 
 
 def _shared_out(own: Floats, inside: Floats, falls: Floats) -> Floats:

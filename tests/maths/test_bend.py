@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from xhat import Autoencoder, Real, load
-from xhat.errors import ModelFileError
+from xhat.errors import DataError, ModelFileError
 from xhat.header import check_header
 from xhat.maths.bend import Bend
 from xhat.persist import read_header, to_bytes
@@ -232,3 +232,9 @@ def test_the_report_walks_along_curves(incomes, fitted, tmp_path):
     page = tmp_path / "report.html"
     fitted.report(incomes[:300]).write_html(page)
     assert '"mode":"curves"' in page.read_text().replace(": ", ":")
+
+
+def test_a_cell_that_is_none_is_named_with_a_named_head_too():
+    table = np.array([[1.0, {}], [2.0, 3.0]] * 30, dtype=object)
+    with pytest.raises(DataError, match="'x1'"):
+        Autoencoder(1, heads="real").fit(table)

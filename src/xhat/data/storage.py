@@ -91,8 +91,12 @@ def wanted_form(cells: Cells, wish: str | None) -> Form:
     """Return the form of a column with cells: what the user's head asks for, or its own."""
     if wish == "categorical":
         return "level"
-    form = cells.natural_form()
-    return form if wish is None or form == "time" else "number"
+    if wish is None:
+        return cells.natural_form()
+    try:
+        return "time" if cells.natural_form() == "time" else "number"
+    except TypeError:  # no cell of a table; numbers_of names it
+        return "number"
 
 
 def learn_store(cells: Cells, wish: str | None) -> Store:

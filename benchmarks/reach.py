@@ -193,7 +193,7 @@ def compare(name, curves):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
-    parser.add_argument("--tables", default=",".join(TABLES))
+    parser.add_argument("--tables", default=",".join(TABLES), help="written down if they are all")
     parser.add_argument("--peer", help="run one peer only and print its curve (used by itself)")
     asked = parser.parse_args()
     if asked.peer:
@@ -215,7 +215,10 @@ def main():
             curves[peer] = json.loads(done.stderr.splitlines()[-1])
         lines.append(compare(name, curves))
         print(lines[-1], flush=True)
-    figures.write("reach", lines)
+    if asked.tables == ",".join(TABLES):
+        figures.write("reach", lines)
+    else:
+        print(figures.table(lines))
 
 
 if __name__ == "__main__":

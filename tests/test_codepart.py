@@ -8,23 +8,28 @@ import pytest
 from sklearn.datasets import load_wine
 
 from xhat import Autoencoder, load
-from xhat.codepart import OLD_SETS, SETS, slope, stored_size
+from xhat.codepart import SETS, stored_size
 from xhat.engines import available
 from xhat.errors import ModelFileError
 
 WINE = load_wine().data
 
 
-def expected_part(part, H):
-    """Equations 50 to 52, row by row and code by code, in float64."""
+def expected_part(part, Z):
+    """Equations 50 to 52, row by row and stored row by stored row, in float64."""
     found = []
-    for h in np.asarray(H, dtype=float):
-        sets = [[] for _ in range(part.sets)]
-        for i, p in enumerate(part.stored):
-            sets[i % part.sets].append((((h - p) @ part.metric) ** 2).sum())
+    for z in np.asarray(Z, dtype=float):
+        sets = [[] for _ in range(SETS)]
+        for i, p in enumerate(part.rows):
+            sets[i % SETS].append(((z - p) ** 2).sum())
         level = np.mean([np.log1p(min(distances) / part.unit) for distances in sets])
         found.append(part.weight * max(level - part.usual, 0.0))
     return np.array(found)
+
+
+def compared(model, X):
+    """Rows as they are compared with others."""
+    return model.of_rows(X, lambda _, tile: model.whole(tile))
 
 
 @pytest.fixture(scope="module")
@@ -32,30 +37,25 @@ def ae():
     return Autoencoder(3, random_state=0, max_iter=30).fit(WINE)
 
 
-@pytest.mark.parametrize("sets", [OLD_SETS, SETS])
 @pytest.mark.parametrize("engine", sorted(available()))
-def test_the_part_is_the_formulas(ae, engine, sets):
+def test_the_part_is_the_formulas(ae, engine):
     model = ae._fit.model
     far = WINE * np.array([1.0] * 12 + [3.0])
-    H = model.scored_codes(np.vstack([WINE, far]))
-    part = model.code.__class__(
-        **{n: getattr(model.code, n) for n in ("metric", "stored", "unit", "usual", "weight")},
-        engine=available()[engine],
-        sets=sets,
-    )
-    np.testing.assert_allclose(part.nats(H), expected_part(part, H), rtol=1e-9, atol=1e-9)
-    assert 0 < (part.nats(H) == 0).mean() < 1
+    Z = compared(model, np.vstack([WINE, far]))
+    part = replace(model.code, engine=available()[engine])
+    np.testing.assert_allclose(part.nats(Z), expected_part(part, Z), rtol=1e-9, atol=1e-9)
+    assert 0 < (part.nats(Z) == 0).mean() < 1
+    whole = model.nats(np.vstack([WINE, far]))[:, -1]
+    np.testing.assert_allclose(part.nats(Z), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_shares_are_the_formula(ae):
     model = ae._fit.model
-    part, H = model.code, model.scored_codes(2 * WINE[:20])
-    B = slope(part.stored, model.rebuilt(part.stored))
-    shares = part.shares(H, B)
-    for h, found in zip(H, shares, strict=True):
+    part, Z = model.code, compared(model, 2 * WINE[:20])
+    for z, found in zip(Z, part.shares(Z), strict=True):
         expected = np.zeros(13)
-        for r in range(part.sets):
-            apart = ((h - part.stored[r :: part.sets]) @ B) ** 2
+        for r in range(SETS):
+            apart = (z - part.rows[r::SETS]) ** 2
             nearest = apart[apart.sum(axis=1).argmin()]
             expected += np.log1p(nearest.sum() / part.unit) * nearest / nearest.sum()
         np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6, atol=1e-9)
@@ -63,10 +63,10 @@ def test_shares_are_the_formula(ae):
 
 def test_shares_are_finite_where_distances_are_not(ae):
     model = ae._fit.model
-    for changes in ({"unit": 5e-324}, {"stored": np.full_like(model.code.stored, 1e200)}):
+    for changes in ({"unit": 5e-324}, {"rows": np.full_like(model.code.rows, 1e200)}):
         part = replace(model.code, **changes)
         with np.errstate(all="ignore"):
-            shares = part.shares(model.scored_codes(WINE), slope(model.code.stored, WINE[:128]))
+            shares = part.shares(compared(model, WINE))
         assert np.isfinite(shares).all()
 
 
@@ -90,51 +90,45 @@ def test_the_code_lies_in_the_columns_that_are_far_out():
     assert added[0, 3] < added[0, :3].min() / 2
 
 
-def test_a_file_without_the_number_of_sets_has_eight(ae, tmp_path, monkeypatch):
-    from xhat import persist
-
-    pack = persist.pack
-
-    def older(form, header, arrays):
-        constants = arrays["code_constants"][:3]
-        return pack(form, header, {**arrays, "code_constants": constants})
-
-    monkeypatch.setattr(persist, "pack", older)
-    ae.save(tmp_path / "older.xhat")
-    assert load(tmp_path / "older.xhat")._fit.model.code.sets == 8
-
-
-def test_stored_codes_are_training_rows_and_the_metric_is_the_decoders(ae):
+def test_stored_codes_are_those_of_training_rows_and_rows_what_they_decode_to(ae):
     model = ae._fit.model
     codes = model.scored_codes(WINE)
     for p in model.code.stored:
         assert np.abs(codes - p).sum(axis=1).min() < 1e-9
-    part = model.code
-    X_hat = model.decode(part.stored) / [c.spread for c in model.schema.columns]
-    A = np.column_stack([part.stored, np.ones(len(part.stored))])
-    B = np.linalg.lstsq(A, X_hat, rcond=None)[0][:-1]
-    np.testing.assert_allclose(part.metric @ part.metric.T, B @ B.T, rtol=1e-6, atol=1e-9)
+    spread = np.array([c.spread for c in model.schema.columns])
+    center = np.array([c.center for c in model.schema.columns])
+    np.testing.assert_allclose(
+        model.code.rows * spread + center, model.decode(model.code.stored), rtol=1e-9
+    )
 
 
-@pytest.mark.parametrize(
-    ("contamination", "codes", "share"),
-    [("auto", 256, 2), (0.05, 256, 2), (0, 2048, 1), (0.0, 2048, 1)],
-)
-def test_the_weight_sets_how_both_parts_grow(contamination, codes, share):
+def test_missing_cells_are_compared_as_they_are_rebuilt(ae):
+    model = ae._fit.model
+    holes = WINE[:3].copy()
+    holes[:, 4] = np.nan
+    Z, full = compared(model, holes), compared(model, WINE[:3])
+    np.testing.assert_array_equal(np.delete(Z, 4, axis=1), np.delete(full, 4, axis=1))
+    column = model.schema.columns[4]
+    rebuilt = (ae.reconstruct(holes)[:, 4] - column.center) / column.spread
+    np.testing.assert_allclose(Z[:, 4], rebuilt, atol=0.3)
+    assert np.abs(Z[:, 4] - full[:, 4]).max() > 0.01
+
+
+def test_the_weight_sets_how_both_parts_grow():
     X = np.random.default_rng(0).normal(size=(3000, 4)) @ np.random.default_rng(1).normal(
         size=(4, 6)
     )
     X += 0.1 * np.random.default_rng(2).normal(size=X.shape)
-    ae = Autoencoder(3, random_state=0, max_iter=3, contamination=contamination).fit(X)
+    ae = Autoencoder(3, random_state=0, max_iter=3).fit(X)
     held = ae._fit.held_out_scores
     part = ae._fit.model.code
     assert len(held) == 600
     nats = ae._fit.model.nats(X)
     columns, code = nats[:, :-1].sum(axis=1), nats[:, -1]
-    assert 0.4 < (code == 0).mean() < 0.6
+    assert 0.2 < (code == 0).mean() < 0.3
     grown = np.quantile(columns, 0.95) - np.median(columns)
-    assert np.quantile(code, 0.95) == pytest.approx(share * grown, rel=0.25)
-    assert len(part.stored) == codes
+    assert np.quantile(code, 0.95) - np.median(code) == pytest.approx(2 * grown, rel=0.25)
+    assert len(part.stored) == 256
     assert part.unit > 0
 
 
@@ -184,7 +178,7 @@ def test_a_file_with_half_of_it_is_refused(ae, tmp_path, monkeypatch):
     pack = persist.pack
 
     def without(form, header, arrays):
-        return pack(form, header, {n: a for n, a in arrays.items() if n != "code_metric"})
+        return pack(form, header, {n: a for n, a in arrays.items() if n != "code_stored"})
 
     monkeypatch.setattr(persist, "pack", without)
     ae.save(tmp_path / "half.xhat")
@@ -192,9 +186,20 @@ def test_a_file_with_half_of_it_is_refused(ae, tmp_path, monkeypatch):
         load(tmp_path / "half.xhat")
 
 
+def test_a_file_that_scores_otherwise_is_refused(ae, tmp_path, monkeypatch):
+    from xhat import persist
+
+    pack = persist.pack
+    monkeypatch.setattr(
+        persist, "pack", lambda form, h, arrays: pack(form, h, {**arrays, "code_metric": np.eye(3)})
+    )
+    ae.save(tmp_path / "old.xhat")
+    with pytest.raises(ModelFileError, match=r"old\.xhat: .* before version 0\.1\.0 .* fit again"):
+        load(tmp_path / "old.xhat")
+
+
 def test_few_rows_have_no_such_part():
-    assert [stored_size(n, clean=False) for n in (15, 16, 31, 32, 10**7)] == [0, 16, 16, 32, 256]
-    assert [stored_size(n, clean=True) for n in (31, 256, 10**7)] == [16, 256, 2048]
+    assert [stored_size(n) for n in (15, 16, 31, 32, 10**7)] == [0, 16, 16, 32, 256]
     X = np.random.default_rng(0).normal(size=(6, 3))
     ae = Autoencoder(1, random_state=0).fit(X)
     assert ae.explain(X).shape == (6, 3)

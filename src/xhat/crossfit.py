@@ -90,8 +90,6 @@ def cross_fit(
     fit: Callable[[Split, int], tuple[Model, Comparison]],
     source: Source,
     gain: float,
-    *,
-    clean: bool,
 ) -> CrossFit:
     """Choose the epoch on all folds, then take residuals, scores and losses at that epoch.
 
@@ -107,8 +105,6 @@ def cross_fit(
         The rows.
     gain : float
         Least relative gain over PCA.
-    clean : bool
-        Whether no strange rows are among them.
     """
     curves = [curve(split) for split in splits]
     sizes = [len(split.held_out) for split in splits]
@@ -117,6 +113,7 @@ def cross_fit(
     squares, parts = 0.0, []
     columns: list[Floats] = []
     codes: list[Unseen] = []
+    stored: CodePart | None = None
     for split, part in zip(splits, share, strict=True):
         model, comparison = fit(split, epoch)
         rows = Subset(source.X, split.held_out)
@@ -124,13 +121,13 @@ def cross_fit(
         model.residual = residual_spread(model, rows, weight)
         squares = squares + part * in_raw_units(model.residual, model) ** 2
         columns.append(model.scores(rows))
-        stored = store_codes(model, source, split.train, clean=clean)
+        stored = store_codes(model, source, split.train)
         if stored is not None:
             codes.append(unseen(model, stored, rows, weight))
         parts.append(comparison)
     code = None
-    if len(codes) == len(splits):
-        code, columns = calibrate(codes[0].part, codes)
+    if stored is not None and len(codes) == len(splits):
+        code, columns = calibrate(stored, codes)
     mean_loss, pca_loss, xhat_loss = (
         float(share @ [getattr(p, name) for p in parts]) for name in ("mean", "pca", "xhat")
     )

@@ -153,19 +153,12 @@ def _fit_small(
         return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)
 
     pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
-    cross = cross_fit(
-        folds(pool, rng),
-        curve,
-        model_after,
-        source,
-        GAIN,
-        clean=request.clean,
-    )
+    cross = cross_fit(folds(pool, rng), curve, model_after, source, GAIN)
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
-    model.code = constants_of(cross.code, store_codes(model, source, pool, clean=request.clean))
+    model.code = constants_of(cross.code, store_codes(model, source, pool))
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
     said["selection"] = (
         f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, cross-fitted in {FOLDS} folds"
@@ -302,7 +295,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
     weight = None if source.weight is None else source.weight[index]
     rows = Subset(source.X, index)
     model.residual = residual_spread(model, rows, weight)
-    model.code = store_codes(model, ready.source, ready.split.train, clean=ready.request.clean)
+    model.code = store_codes(model, ready.source, ready.split.train)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])
 
@@ -346,5 +339,5 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
         theta=result.baseline.theta,
         residual=residual,
     )
-    again = store_codes(result.model, source, ready.split.train, clean=ready.request.clean)
+    again = store_codes(result.model, source, ready.split.train)
     result.model.code = constants_of(model.code, again)

@@ -71,7 +71,7 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     train(plan, fit.state, lambda _: None)
     fit.model = replace(model, theta=fit.state.theta.copy())
     fit.model.residual = residual_spread(fit.model, source.X, None)
-    part = store_codes(fit.model, source, source.everything, clean=request.clean)
+    part = store_codes(fit.model, source, source.everything)
     if part is not None:
         seen = Subset(source.X, source.everything)
         part, _ = calibrate(part, [unseen(fit.model, part, seen, None)])

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from xhat.codepart import CodePart, slope
+from xhat.codepart import CodePart
 from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Cells, Engine
-from xhat.engines.threads import in_order, one_blas_thread, thread_limit
+from xhat.engines.threads import in_order, thread_limit
 from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
@@ -58,7 +58,7 @@ class Model:
     rounds : int
         How often ``impute`` feeds what it filled back to the encoder; 1 for a denoising model.
     code : CodePart or None
-        How unusual a code is; None in model files that were written before there was one.
+        How unlike the usual rows a row is as a whole; None where too few rows were trained on.
     """
 
     schema: Schema
@@ -155,17 +155,28 @@ class Model:
     def spread_code(self, X: object, nats: Floats) -> Floats:
         """Share the code's part of the rows' ``nats`` out over the table's columns, (n, columns).
 
-        Large are the columns in which the row's reconstruction is far from those of stored codes.
+        Large are the columns in which the row is far from what stored codes decode to.
         """
-        if self.code is None:
+        code = self.code
+        if code is None:
             return np.zeros_like(nats)
-        H = self.scored_codes(X)
-        with one_blas_thread():
-            if "slope" not in self._cast:
-                self._cast["slope"] = slope(self.code.stored, self.rebuilt(self.code.stored))
-            B = np.asarray(self._cast["slope"], np.float64)
-            shares = self.code.shares(H, B)
-        return np.asarray(self.schema.by_column(shares) * nats[:, -1:])
+        shares = self.of_rows(
+            X, lambda _, tile: self.schema.by_column(code.shares(self.whole(tile)))
+        )
+        return np.asarray(shares * nats[:, -1:])
+
+    def whole(self, tile: Batch, H: Matrix | None = None) -> Matrix:
+        """Return encoded rows as they are compared with others: clipped, missing cells rebuilt.
+
+        H are the codes of the clipped rows, if they are known.
+        """
+        Z = self.schema.clip(tile.X)
+        if tile.mask is None:
+            return Z
+        some = ~tile.mask.all(axis=1)
+        codes = self._code(Z[some]) if H is None else H[some]
+        Z[some] = np.where(tile.mask[some], Z[some], self.rebuilt(codes))
+        return Z
 
     def rebuilt(self, H: Matrix) -> Matrix:
         """Return the encoded reconstructions of codes."""
@@ -188,13 +199,12 @@ class Model:
         wanted, code = self._scored(), self.code
         if code is None:
             return self.column_nats()
-        code.mapped()  # with BLAS, so here and not in one of several threads
 
         def nats(raw: Matrix, tile: Batch) -> Floats:
             H = np.empty((len(raw), self.net.k), tile.X.dtype)
             parts = np.empty((len(raw), self.parts))
             parts[:, :-1] = self._cells(raw, tile, wanted, H)
-            parts[:, -1] = code.nats(H)
+            parts[:, -1] = code.nats(self.whole(tile, H))
             if tile.mask is not None:  # nothing is known of a row without cells
                 parts[~tile.mask.any(axis=1), -1] = 0
             return parts

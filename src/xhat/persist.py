@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xhat.baseline import Baseline, linear_network
-from xhat.codepart import CLEAN, OLD_SETS, SETS, CodePart
+from xhat.codepart import MOST, SETS, CodePart
 from xhat.container import Arrays, Damaged, Format, pack, unpack
 from xhat.data.columns import Column, Schema
 from xhat.data.containers import Storage
 from xhat.data.storage import Store
 from xhat.engines import choose
-from xhat.engines.base import Engine
 from xhat.errors import ModelFileError
 from xhat.files import atomic
 from xhat.fitting import Fit
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 MODEL = Format("xhat", "model file", 1)
 ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "held_out_scores")
 #: Of the code's part of the score; all or none: older files have none.
-CODE = ("code_metric", "code_stored", "code_constants")
+CODE = ("code_stored", "code_constants")
 _SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "weight")
 
 
@@ -101,8 +100,8 @@ def to_bytes(estimator: Autoencoder) -> bytes:
     }
     if model.code is not None:
         code = model.code
-        tensors["code_metric"], tensors["code_stored"] = code.metric, code.stored
-        tensors["code_constants"] = np.array([code.unit, code.usual, code.weight, code.sets])
+        tensors["code_stored"] = code.stored
+        tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
     return pack(MODEL, header, tensors)
 
 
@@ -178,9 +177,10 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     verdict = None if header["verdict"] is None else read_verdict(header["verdict"])
     if verdict and verdict.by_column and len(verdict.by_column) != len(schema.columns):
         raise ModelFileError("its verdict has losses of other columns")
-    code = _restore_code(tensors, net.k, engine)
+    model = Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"])
+    model.code = _restore_code(tensors, model)
     estimator._fit = Fit(  # noqa: SLF001
-        Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"], code),
+        model,
         Baseline(base, tensors["baseline"], tensors["baseline_mean"]),
         choices=header["choices"],
         verdict=verdict,
@@ -230,25 +230,25 @@ def _restore_network(described: dict[str, Any], schema: Schema, theta: Any) -> N
     return net
 
 
-def _restore_code(tensors: dict[str, Any], k: int, engine: Engine) -> CodePart | None:
+def _restore_code(tensors: dict[str, Any], model: Model) -> CodePart | None:
     found = [name for name in tensors if name.startswith("code_")]
     if not found:
         return None
+    if "code_metric" in found:
+        raise ModelFileError("it was written before version 0.1.0 and scores otherwise: fit again")
     if sorted(found) != sorted(CODE):
         raise ModelFileError("it holds only some of the arrays of the code's part of the score")
-    metric, stored, constants = (tensors[name] for name in CODE)
-    if constants.shape == (3,):  # before the number of sets stood in the file
-        constants = np.append(constants, OLD_SETS)
-    _check_shape("code_constants", constants, (4,))
-    unit, usual, weight, sets = (float(v) for v in constants)
-    if not (unit > 0 and usual >= 0 and weight >= 0 and sets in (OLD_SETS, SETS)):
+    stored, constants = (tensors[name] for name in CODE)
+    _check_shape("code_constants", constants, (3,))
+    unit, usual, weight = (float(v) for v in constants)
+    if not (unit > 0 and usual >= 0 and weight >= 0):
         raise ModelFileError("array 'code_constants' holds a number that is not what it must be")
-    size = len(stored) // int(sets)
-    if len(stored) != sets * size or size & (size - 1) or not 1 <= size <= CLEAN * SETS // sets:
+    size = len(stored) // SETS
+    if len(stored) != SETS * size or size & (size - 1) or not 1 <= size <= MOST:
         raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
-    _check_shape("code_metric", metric, (k, k))
-    _check_shape("code_stored", stored, (len(stored), k))
-    return CodePart(metric, stored, unit, usual, weight, engine, int(sets))
+    _check_shape("code_stored", stored, (len(stored), model.net.k))
+    rows = model.rebuilt(stored).astype(model.theta.dtype)
+    return CodePart(stored, rows, unit, usual, weight, model.engine)
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

@@ -87,7 +87,6 @@ def build_request(p: Parameters) -> Request:
         epochs=_count("max_iter", p.max_iter),
         validation_fraction=fraction,
         stopping=_stopping(p.stopping),
-        clean=bool(p.contamination == 0),
         engine=_engine(p.engine),
     )
 

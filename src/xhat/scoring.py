@@ -42,9 +42,9 @@ class Scoring(OutlierMixin, TableInput):
         59): a wrong cell has its own part and that of the cells it makes look wrong. With one
         column or more than 100, and in rows whose score falls by no cell, the parts are the terms
         of the sum.
-        The last part, ``(code)``, belongs to no column: how far the code lies from those of some
-        training rows, 0 for the usual half of the held-out rows. Its cells may fit together and the
-        row be unusual all the same.
+        The last part, ``(code)``, belongs to no column: how far the row is from what the codes of
+        some training rows decode to, 0 for the nearest quarter of the held-out rows. Its cells may
+        fit together and the row be unusual all the same.
 
         Parameters
         ----------
@@ -58,8 +58,7 @@ class Scoring(OutlierMixin, TableInput):
             so there they are text where not all columns are numbers.
         spread_code : bool
             Share the code's part out over the columns instead of giving it one of its own: in
-            which columns the row's reconstruction is far from those of usual rows (docs/maths.md,
-            equation 54). The last digits may then depend on the rows beside them.
+            which columns the row is far from those reconstructions (docs/maths.md, equation 54).
 
         Returns
         -------

@@ -42,8 +42,6 @@ class Request:
     epochs: int | None
     validation_fraction: float
     stopping: EarlyStopping | None
-    #: No strange rows among the training rows: contamination=0.
-    clean: bool
     engine: str
 
     @property

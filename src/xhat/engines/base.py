@@ -165,9 +165,9 @@ class Engine(Protocol):
         depend on its neighbours.
         """
 
-    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
-        """Return min over p in set s of ``|h metric - p|**2``, (n, sets), in float64.
+    def nearest(self, X: Matrix, stored: Matrix, sets: int) -> Floats:
+        """Return min over p in set s of ``|x - p|**2``, (n, sets), in float64.
 
-        Row i of ``stored`` (m, k) is in set ``i % sets``; m is sets times a power of two, sets a
-        multiple of 8. Computed in H's dtype; a row's bits do not depend on its neighbours.
+        Row i of ``stored`` (m, d) is in set ``i % sets``; m and sets are powers of two, sets from
+        16 to 64. Computed in X's dtype; a row's bits do not depend on its neighbours.
         """

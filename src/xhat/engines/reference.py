@@ -126,15 +126,11 @@ class ReferenceEngine:
         cells = cells if wanted.factor is None else cells * wanted.factor
         return np.asarray(cells if batch.mask is None else cells * batch.mask, np.float64)
 
-    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+    def nearest(self, X: Matrix, stored: Matrix, sets: int) -> Floats:
         """Return the squared distances to the nearest of each set (see Engine.nearest)."""
-        near = np.empty((len(H), sets))
-        P = stored.astype(H.dtype)
-        for first in range(0, len(H), 64):  # a bound on memory
-            Y = _product(H[first : first + 64], metric.T.astype(H.dtype))
-            D = ((Y[:, None, :] - P) ** 2).sum(axis=2)
-            near[first : first + 64] = D.reshape(len(Y), -1, sets).min(axis=1)
-        return near
+        P = stored.astype(X.dtype)
+        near = [((x - P) ** 2).sum(axis=1).reshape(-1, sets).min(axis=0) for x in X]
+        return np.array(near, dtype=np.float64).reshape(len(X), sets)
 
 
 def take(data: Batch, rows: npt.NDArray[np.intp] | slice) -> Batch:

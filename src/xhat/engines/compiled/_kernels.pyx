@@ -90,11 +90,10 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         int threads
     ctypedef int (*ScoreKernel)(const CPlan*, Scoring*, int) noexcept
     cdef struct Nearest:
-        const void* H
-        const void* metric
+        const void* X
         const void* stored
         double* output
-        int64_t n, k, m, sets
+        int64_t n, d, m, sets, chunk
     ctypedef int (*NearestKernel)(Nearest*, int) noexcept
     cdef struct Kernels:
         const char* name
@@ -356,15 +355,20 @@ cdef class Plan:
                         bytes_of(self.kind))
 
 
-def nearest(object H, object metric, object stored, object out, str kind) -> None:
-    """Write the squared distance of H times metric to the nearest of stored's columns per set."""
+def nearest(object X, object stored, object out, str kind) -> None:
+    """Write the squared distance of rows X to the nearest stored row of each set.
+
+    ``stored`` is (chunks, d, rows in each), in each chunk column by column.
+    """
     cdef Nearest task
     cdef int status, size = bytes_of(kind)
-    task.n, task.k = H.shape
-    task.m, task.sets = stored.shape[1], out.shape[1]
-    task.H = pointer(H, kind, task.n * task.k, False)
-    task.metric = pointer(metric, kind, task.k * task.k, False)
-    task.stored = pointer(stored, kind, task.k * task.m, False)
+    task.n, task.d = X.shape
+    task.chunk, task.sets = stored.shape[2], out.shape[1]
+    task.m = stored.shape[0] * task.chunk
+    if task.chunk not in (16, 32, 64) or task.sets < 16 or task.chunk % task.sets:
+        raise ValueError(f"{task.sets} sets of stored rows in chunks of {task.chunk}")
+    task.X = pointer(X, kind, task.n * task.d, False)
+    task.stored = pointer(stored, kind, task.d * task.m, False)
     task.output = <double*>pointer(out, "d", task.n * task.sets, True)
     with nogil:
         status = kernels.nearest(&task, size)

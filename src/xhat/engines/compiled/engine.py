@@ -46,6 +46,8 @@ SPLIT_INFERENCE = 10_000_000
 #: Every so many runs, the number of threads not in use is tried again.
 TRY_AGAIN = 24
 MOST_PACES = 100
+#: Stored rows whose distances from a row stay in registers.
+CHUNK = 64
 
 
 class Pace:
@@ -188,12 +190,13 @@ class CompiledEngine:
             plan.cells(theta, X, mask, low, high, factor, out, codes, net.depth, excess, threads)
         return out
 
-    def nearest(self, H: Matrix, metric: Matrix, stored: Matrix, sets: int) -> Floats:
+    def nearest(self, X: Matrix, stored: Matrix, sets: int) -> Floats:
         """Return the squared distances to the nearest of each set (see Engine.nearest)."""
-        out = np.empty((len(H), sets))
-        if len(H):
-            rows, L, P = (np.ascontiguousarray(part, H.dtype) for part in (H, metric, stored.T))
-            _kernels.nearest(rows, L, P, out, H.dtype.char)
+        out = np.empty((len(X), sets))
+        if len(X):
+            chunks = stored.reshape(-1, min(len(stored), CHUNK), stored.shape[1]).swapaxes(1, 2)
+            rows, P = (np.ascontiguousarray(part, X.dtype) for part in (X, chunks))
+            _kernels.nearest(rows, P, out, X.dtype.char)
         return out
 
 

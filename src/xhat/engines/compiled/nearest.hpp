@@ -1,49 +1,45 @@
-// The nearest stored code of each set (equation 50), row by row: a row's bits are its own.
+// The nearest stored row of each set (equation 50), row by row: a row's bits are its own.
 #pragma once
-#include <cstdlib>
 #include "vectors.hpp"
 
 namespace XHAT_ISA {
 
 using xhat::Nearest;
 
-constexpr Index CHUNK = 64;  // stored codes whose distances stay in registers
-
-// Squared distances of y to C neighbouring stored codes.
+// Squared distances of x to C stored rows, whose columns lie beside each other; the least of each
+// set goes into `least`, beside what is there unless these are the first.
 template <class T, Index C>
-static inline void distances(const T* __restrict y, const T* __restrict P, T* __restrict out,
-                             Index k, Index m) {
+static inline void nearest_of(const T* __restrict x, const T* __restrict P, Index d, Index sets,
+                              bool first, double* __restrict least) {
     T sum[C] = {};
-    for (Index l = 0; l < k; l++)
+    for (Index l = 0; l < d; l++)
         for (Index j = 0; j < C; j++) {
-            const T difference = y[l] - P[l * m + j];
+            const T difference = x[l] - P[l * C + j];
             sum[j] += difference * difference;
         }
-    for (Index j = 0; j < C; j++) out[j] = sum[j];
+    for (Index half = C / 2; half >= sets; half /= 2)
+        for (Index i = 0; i < half; i++) sum[i] = sum[i] < sum[i + half] ? sum[i] : sum[i + half];
+    for (Index i = 0; i < sets; i++)
+        least[i] = first || double(sum[i]) < least[i] ? double(sum[i]) : least[i];
+}
+
+// Chunk after chunk of stored rows: one stays in cache while all rows pass.
+template <class T, Index C> void nearest_in_chunks(const Nearest& task) {
+    const Index d = task.d;
+    for (Index j = 0; j < task.m; j += C) {
+        const T* P = static_cast<const T*>(task.stored) + j * d;
+        for (Index r = 0; r < task.n; r++)
+            nearest_of<T, C>(static_cast<const T*>(task.X) + r * d, P, d, task.sets, j == 0,
+                             task.output + r * task.sets);
+    }
 }
 
 template <class T> int nearest(const Nearest& task) {
-    const Index k = task.k, m = task.m, sets = task.sets;
-    const T *H = static_cast<const T*>(task.H), *L = static_cast<const T*>(task.metric);
-    const T* P = static_cast<const T*>(task.stored);
-    T* const y = static_cast<T*>(std::malloc(std::size_t(k + m) * sizeof(T)));
-    if (!y) return 1;
-    T* const near = y + k;
-    for (Index r = 0; r < task.n; r++) {
-        for (Index l = 0; l < k; l++) y[l] = 0;
-        for (Index i = 0; i < k; i++) {
-            const T h = H[r * k + i];
-            for (Index l = 0; l < k; l++) y[l] += h * L[i * k + l];
-        }
-        Index j = 0;
-        for (; j + CHUNK <= m; j += CHUNK) distances<T, CHUNK>(y, P + j, near + j, k, m);
-        for (; j + 8 <= m; j += 8) distances<T, 8>(y, P + j, near + j, k, m);
-        for (Index half = m / 2; half >= sets; half /= 2)
-            for (Index i = 0; i < half; i++)
-                near[i] = near[i] < near[i + half] ? near[i] : near[i + half];
-        for (Index i = 0; i < sets; i++) task.output[r * sets + i] = double(near[i]);
+    switch (task.chunk) {
+        case 64: nearest_in_chunks<T, 64>(task); break;
+        case 32: nearest_in_chunks<T, 32>(task); break;
+        default: nearest_in_chunks<T, 16>(task);
     }
-    std::free(y);
     return 0;
 }
 

@@ -104,9 +104,9 @@ struct Scoring {
 
 // One call of nearest: rows H (n, k) times metric (k, k), against the columns of stored (k, m).
 struct Nearest {
-    const void *H, *metric, *stored;
-    double* output;                // (n, sets): the least of columns s, s + sets, ...
-    Index n, k, m, sets;           // m is sets times a power of two, sets a multiple of 8
+    const void *X, *stored;        // (n, d), (m / chunk, d, chunk)
+    double* output;                // (n, sets): the least of the stored rows s, s + sets, ...
+    Index n, d, m, sets, chunk;    // powers of two, 16 <= sets <= chunk <= m; chunk up to 64
 };
 
 // Each returns 0, or 1 when memory is short. type_bytes: 4 float, 8 double.

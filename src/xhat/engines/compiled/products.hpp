@@ -4,6 +4,8 @@
 // tile it falls into: its bits do not depend on the other rows, on the position of its row, or on
 // how outputs are split between threads.
 #pragma once
+#include <utility>
+
 #include "vectors.hpp"
 
 namespace XHAT_ISA {
@@ -116,8 +118,53 @@ template <class T> inline Index packed_size(Index K, Index N) {
     return K * ((N + L - 1) / L * L);
 }
 
-// Writes rows p0 <= p < p1, columns q0 <= q < q1 of B (K, N), B(p, q) = M[p * mp + q * mq], into
-// its panels. Padding columns stay as they are (zero).
+// Swaps the blocks off the diagonal of squares of 2 `half` rows; `lanes` are 0, 1, .., L - 1.
+template <class P, int half, int... lanes>
+inline void swap_blocks(typename P::V (&row)[P::L], std::integer_sequence<int, lanes...>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < P::L; i++) {
+        if (i & half) continue;
+        const typename P::V a = row[i], b = row[i + half];
+        row[i] = P::template mix<(lanes & half ? lanes - half + P::L : lanes)...>(a, b);
+        row[i + half] = P::template mix<(lanes & half ? lanes + P::L : lanes + half)...>(a, b);
+    }
+}
+
+// to[i * to_stride + j] = from[j * from_stride + i], a square of L x L, by halves of its halves.
+template <class P>
+inline void transpose_square(typename P::T* to, Index to_stride, const typename P::T* from,
+                             Index from_stride) {
+    constexpr auto lanes = std::make_integer_sequence<int, P::L>{};
+    typename P::V row[P::L];
+#pragma GCC unroll 16
+    for (int i = 0; i < P::L; i++) row[i] = P::load(from + i * from_stride);
+    if constexpr (P::L > 8) swap_blocks<P, 8>(row, lanes);
+    if constexpr (P::L > 4) swap_blocks<P, 4>(row, lanes);
+    if constexpr (P::L > 2) swap_blocks<P, 2>(row, lanes);
+    swap_blocks<P, 1>(row, lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < P::L; i++) P::store(to + i * to_stride, row[i]);
+}
+
+// to[i * to_stride + j] = from[j * from_stride + i], i < rows, j < cols.
+template <class T>
+void transpose(T* to, Index to_stride, const T* from, Index from_stride, Index rows, Index cols) {
+    using P = Vec<T, HALF>;
+    const Index whole = rows / P::L * P::L;
+    Index j = 0;
+    for (; j + P::L <= cols; j += P::L) {
+        for (Index i = 0; i < whole; i += P::L)
+            transpose_square<P>(to + i * to_stride + j, to_stride, from + j * from_stride + i,
+                                from_stride);
+        for (Index i = whole; i < rows; i++)
+            for (Index c = j; c < j + P::L; c++) to[i * to_stride + c] = from[c * from_stride + i];
+    }
+    for (; j < cols; j++)
+        for (Index i = 0; i < rows; i++) to[i * to_stride + j] = from[j * from_stride + i];
+}
+
+// Writes rows p0 <= p < p1, columns q0 <= q < q1 of B (K, N), B(p, q) = M[p * mp + q * mq] (one of
+// mp, mq is 1), into its panels. Padding columns stay as they are (zero).
 template <class T>
 void pack(T* panels, const T* M, Index K, Index N, Index mp, Index mq, Index p0, Index p1,
           Index q0, Index q1) {
@@ -132,8 +179,8 @@ void pack(T* panels, const T* M, Index K, Index N, Index mp, Index mq, Index p0,
             for (Index p = p0; p < p1; p++)
                 for (Index q = a; q < b; q++) to[p * width + q] = M[p * mp + q];
         } else {
-            for (Index q = a; q < b; q++)
-                for (Index p = p0; p < p1; p++) to[p * width + q] = M[p * mp + q * mq];
+            if (a < b)
+                transpose(to + p0 * width + a, width, M + p0 + a * mq, mq, p1 - p0, b - a);
         }
         left -= vectors;
         j += width;

@@ -59,6 +59,14 @@ template <class T_, int BYTES_> struct Vec {
         m[2] = m[2] > m[3] ? m[2] : m[3];
         return m[0] > m[2] ? m[0] : m[2];
     }
+    // The lanes `from` of a and b one behind the other.
+    template <int... from> static inline V mix(V a, V b) {
+#ifdef __clang__
+        return __builtin_shufflevector(a, b, from...);
+#else
+        return __builtin_shuffle(a, b, W{from...});
+#endif
+    }
     static inline W lanes() {
         W w{};
         for (int i = 0; i < L; i++) w[i] = i;

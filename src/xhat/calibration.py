@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from xhat.codepart import CodePart, Unseen, stored_size
+from xhat.codepart import DRAWN, CodePart, Unseen, between, stored_size
 from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.sources import Index, Source, Subset
 
 
 def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
-    """Return the part with the codes of a few training rows, not yet calibrated.
+    """Return the part with codes of a few training rows, not yet calibrated; None if rows are few.
 
-    They are drawn at random by weight; None if rows are few.
-
-    The seed is fixed: the draw has nothing to do with the fit's own randomness.
+    The rows are drawn at random by weight. The seed is fixed: the draw has nothing to do with the fit's own randomness.
     """
     weight = None if source.weight is None else source.weight[train]
-    m = stored_size(len(train))
+    n = len(train) if weight is None else int(np.count_nonzero(weight))
+    m = stored_size(n)
     if m == 0:
         return None
     share = None if weight is None else weight / weight.sum()
-    drawn = np.random.default_rng(0).choice(len(train), m, replace=False, p=share)
+    drawn = np.random.default_rng(0).choice(len(train), min(DRAWN * m, n), replace=False, p=share)
     order = np.argsort(drawn, kind="stable")  # rows on disk are read in their order
     rows = Subset(source.X, train)[drawn[order]]
-    H = np.empty((m, model.net.k))
+    H = np.empty((len(drawn), model.net.k))
     H[order] = model.scored_codes(rows)
-    return CodePart(H, model.rebuilt(H).astype(model.theta.dtype), 1.0, 0.0, 1.0, model.engine)
+    stored = between(H, model.rebuilt(H), m)
+    known = model.rebuilt(stored).astype(model.theta.dtype)
+    return CodePart(stored, known, 1.0, 0.0, 1.0, model.engine)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.engines.base import Engine
+from xhat.engines.threads import one_blas_thread
 from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
 
@@ -23,13 +24,15 @@ SETS = 16
 #: Codes in each set at most. A small group of strange training rows is in few of several small
 #: sets, so that its like are still far from most.
 MOST = 16
+#: Rows drawn for each stored code; half of every code is the mean of those nearest to it.
+DRAWN = 2
 #: How many times as much as the columns this part counts: strange rows that were trained on are
 #: rebuilt like others, and are given away by what they are far from.
-SHARE = 2.0
+SHARE = 3.0
 #: What counts as near, as a share of the median squared distance.
 NEAR = 0.1
 #: Shares of the held-out rows: those to which nothing is added, half, all but the strange ones.
-NEAREST, MIDDLE, STRANGE = 0.25, 0.5, 0.95
+NEAREST, MIDDLE, STRANGE = 0.1, 0.5, 0.95
 #: Squared distances in units of what is near, at most: products of SETS of them stay finite.
 CAP = 1e18
 #: Rows per step: their distances stay in cache.
@@ -43,13 +46,13 @@ class CodePart:
     Attributes
     ----------
     stored : ndarray of shape (m, k)
-        Codes of training rows; number i belongs to set ``i % SETS``.
+        Codes, each between that of a training row and a mean; number i is of set ``i % SETS``.
     rows : ndarray of shape (m, d)
         What they decode to, in the encoded columns' units.
     unit : float
         Squared distance that counts as near.
     usual : float
-        Level of the nearest quarter of the held-out rows: up to it nothing is added.
+        Level of the nearest tenth of the held-out rows: up to it nothing is added.
     weight : float
         Nats per level above.
     engine : Engine
@@ -112,6 +115,23 @@ def stored_size(n: int) -> int:
     """
     size = min(MOST, n // SETS)
     return SETS * 2 ** (size.bit_length() - 1) if size else 0
+
+
+def between(H: Floats, X_hat: Matrix, m: int) -> Floats:
+    """Return m codes to store, of more drawn rows with codes H and reconstructions X_hat.
+
+    Of each set, every code is moved half the way to the mean of the drawn codes that are nearer to
+    it than to the others of its set (by their reconstructions): a set then stands for all of them.
+    """
+    stored = H[:m].copy()
+    squares = np.einsum("ij,ij->i", X_hat, X_hat)
+    with one_blas_thread():
+        for r in range(SETS):
+            near = (0.5 * squares[r:m:SETS] - X_hat @ X_hat[r:m:SETS].T).argmin(axis=1)
+            for i in range(m // SETS):
+                mean = H[near == i].mean(axis=0) if (near == i).any() else H[r + i * SETS]
+                stored[r + i * SETS] = (H[r + i * SETS] + mean) / 2  # (50)
+    return stored
 
 
 @dataclass(frozen=True)

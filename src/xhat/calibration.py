@@ -16,7 +16,8 @@ from xhat.sources import Index, Source, Subset
 def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
     """Return the part with codes of a few training rows, not yet calibrated; None if rows are few.
 
-    The rows are drawn at random by weight. The seed is fixed: the draw has nothing to do with the fit's own randomness.
+    The rows are drawn at random by weight. The seed is fixed: the draw has nothing to do with the
+    fit's own randomness.
     """
     weight = None if source.weight is None else source.weight[train]
     n = len(train) if weight is None else int(np.count_nonzero(weight))

@@ -43,7 +43,7 @@ class Scoring(OutlierMixin, TableInput):
         column or more than 100, and in rows whose score falls by no cell, the parts are the terms
         of the sum.
         The last part, ``(code)``, belongs to no column: how far the row is from what the codes of
-        some training rows decode to, 0 for the nearest quarter of the held-out rows. Its cells may
+        some training rows decode to, 0 for the nearest tenth of the held-out rows. Its cells may
         fit together and the row be unusual all the same.
 
         Parameters

@@ -29,7 +29,7 @@ def expected_part(part, Z):
 
 def compared(model, X):
     """Rows as they are compared with others."""
-    return model.of_rows(X, lambda _, tile: model.whole(tile))
+    return model.of_rows(X, model.whole)
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +112,37 @@ def test_rows_are_what_stored_codes_decode_to(ae):
     )
 
 
-def test_missing_cells_are_compared_as_they_are_rebuilt(ae):
-    model = ae._fit.model
-    holes = WINE[:3].copy()
-    holes[:, 4] = np.nan
-    Z, full = compared(model, holes), compared(model, WINE[:3])
-    np.testing.assert_array_equal(np.delete(Z, 4, axis=1), np.delete(full, 4, axis=1))
-    column = model.schema.columns[4]
-    rebuilt = (ae.reconstruct(holes)[:, 4] - column.center) / column.spread
-    np.testing.assert_allclose(Z[:, 4], rebuilt, atol=0.3)
-    assert np.abs(Z[:, 4] - full[:, 4]).max() > 0.01
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_cells_that_say_nothing_are_compared_as_they_are_rebuilt(rounds):
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(rng.normal(size=(300, 3)) @ rng.normal(size=(3, 4)), columns=list("abcd"))
+    frame["level"] = np.where(frame["a"] > 0, "up", "down")
+    fitted = Autoencoder(2, random_state=0, max_iter=5).fit(frame)
+    model = replace(fitted._fit.model, rounds=rounds)
+    rows = frame[:4].copy()
+    rows.loc[0, "b"], rows.loc[1, "level"], rows.loc[2, "level"] = np.nan, None, "never seen"
+    Z, seen = compared(model, fitted._read(rows)), compared(model, fitted._read(frame[:4]))
+    rebuilt = model.rebuilt(model.scored_codes(fitted._read(rows)))
+    level = np.arange(4, model.net.d)
+    np.testing.assert_array_equal(Z[0, 1], rebuilt[0, 1])
+    np.testing.assert_array_equal(Z[1:3, level], rebuilt[1:3, level])
+    np.testing.assert_array_equal(Z[3], seen[3])
+    np.testing.assert_array_equal(np.delete(Z[0], 1), np.delete(seen[0], 1))
+    codes = model.nats(fitted._read(rows))[:, -1]
+    again = rows.copy()
+    again.loc[2, "level"] = None  # nothing of a level never seen but that it is none
+    np.testing.assert_array_equal(model.nats(fitted._read(again))[:, -1], codes)
+
+
+def test_rows_without_cells_do_not_move_the_scale():
+    X = np.random.default_rng(0).normal(size=(3000, 2)) @ np.ones((2, 4))
+    X += 0.1 * np.random.default_rng(2).normal(size=X.shape)
+    X[::5] = np.nan
+    fitted = Autoencoder(2, random_state=0, max_iter=3).fit(X)
+    code = fitted._fit.model.nats(X)[:, -1]
+    empty = np.isnan(X[:, 0])
+    assert (code[empty] == 0).all()
+    assert 0.05 < (code[~empty] == 0).mean() < 0.15
 
 
 def test_the_weight_sets_how_both_parts_grow():

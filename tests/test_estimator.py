@@ -550,3 +550,20 @@ def test_fits_that_fill_cells_have_a_larger_code_and_weight_decay():
     assert abs(asked._fit.model.theta).sum() > abs(filling._fit.model.theta).sum()
     again = Autoencoder(random_state=0, max_iter=2, optimizer=Adam(weight_decay=0.15))
     np.testing.assert_array_equal(again.fit(holes)._fit.model.theta, filling._fit.model.theta)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pca_of_all_rows_has_its_own_residuals(seed):
+    # The three held-out rows may lie by chance in the span of another PCA, along some column.
+    X = np.random.default_rng(seed).normal(size=(31, 3))
+    ae = Autoencoder(2, random_state=0).fit(X)
+    left = ((ae.reconstruct(X) - X) ** 2).mean(axis=0)
+    spread = ae._fit.model.residual * [column.spread for column in ae._fit.model.schema.columns]
+    assert (spread**2 >= left * (1 - 1e-9)).all()
+
+
+def test_tables_near_the_largest_number_are_saved(tmp_path):
+    X = 1e300 * np.random.default_rng(0).normal(size=(300, 4))
+    ae = Autoencoder(2, random_state=0, max_iter=5).fit(X)
+    ae.save(tmp_path / "m.xhat")
+    np.testing.assert_array_equal(load(tmp_path / "m.xhat").anomaly_score(X), ae.anomaly_score(X))

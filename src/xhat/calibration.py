@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from xhat.codepart import DRAWN, CodePart, Unseen, between, stored_size
-from xhat.maths.types import Vector
+from xhat.codepart import DRAWN, CodePart, Floats, Unseen, between, stored_size
+from xhat.maths.objective import Batch
+from xhat.maths.types import Matrix, Vector
 from xhat.model import Model
 from xhat.sources import Index, Source, Subset
 
@@ -20,11 +21,11 @@ def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
     fit's own randomness.
     """
     weight = None if source.weight is None else source.weight[train]
-    n = len(train) if weight is None else int(np.count_nonzero(weight))
+    share = None if weight is None else weight / weight.sum()
+    n = len(train) if share is None else int(np.count_nonzero(share))
     m = stored_size(n)
     if m == 0:
         return None
-    share = None if weight is None else weight / weight.sum()
     drawn = np.random.default_rng(0).choice(len(train), min(DRAWN * m, n), replace=False, p=share)
     order = np.argsort(drawn, kind="stable")  # rows on disk are read in their order
     rows = Subset(source.X, train)[drawn[order]]
@@ -39,5 +40,15 @@ def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) ->
     """Return what ``calibrate`` needs of held-out rows; the model's own part is not used."""
     width = len(model.schema.columns)
     columns = model.scores(rows, lambda nats: nats[:, :width])
-    near = model.of_rows(rows, lambda _, tile: part.nearest(model.whole(tile)))
+
+    def known(raw: Matrix, tile: Batch) -> Floats:
+        near = part.nearest(model.whole(raw, tile))
+        near[np.isnan(raw).all(axis=1)] = np.nan
+        return near
+
+    near = model.of_rows(rows, known)
+    empty = np.isnan(near[:, 0])
+    if empty.any():  # such rows add nothing when they are scored, so they do not count here
+        near[empty] = 0
+        weight = np.where(empty, 0.0, 1.0 if weight is None else weight)
     return Unseen(near, columns, weight)

@@ -37,6 +37,8 @@ NEAREST, MIDDLE, STRANGE = 0.1, 0.5, 0.95
 CAP = 1e18
 #: Rows per step: their distances stay in cache.
 STEP = 4096
+#: Cells (rows x stored rows x columns) of which the shares are computed at a time.
+SHARED_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,19 @@ class CodePart:
         them (54). Rows sum to 1, or to 0.
         """
         found = np.zeros(Z.shape)
-        for i in range(len(Z)):
-            apart = (Z[i].astype(np.float64) - self.rows) ** 2
-            whole = apart.sum(axis=1).reshape(-1, SETS)
-            at = whole.argmin(axis=0) * SETS + np.arange(SETS)
-            terms = np.log1p(np.minimum(whole.min(axis=0) / self.unit, CAP))
-            known = (terms > 0) & np.isfinite(whole.min(axis=0))
-            for r in np.flatnonzero(known):
-                found[i] += terms[r] * apart[at[r]] / apart[at[r]].sum()
+        size = max(1, SHARED_CELLS // self.rows.size)
+        for first in range(0, len(Z), size):
+            z = Z[first : first + size].astype(np.float64)
+            apart = (z[:, None] - self.rows) ** 2
+            whole = apart.sum(axis=2).reshape(len(z), -1, SETS)
+            at = whole.argmin(axis=1) * SETS + np.arange(SETS)
+            near = whole.min(axis=1)
+            known = (near > 0) & np.isfinite(near)
+            terms = np.log1p(np.minimum(near / self.unit, CAP)) / np.where(known, near, 1.0)
+            nearest = np.take_along_axis(apart, at[:, :, None], axis=1)
+            found[first : first + size] = np.einsum(
+                "ir,irj->ij", np.where(known, terms, 0), np.where(known[:, :, None], nearest, 0)
+            )
         total = found.sum(axis=1, keepdims=True)
         return np.asarray(found / np.where(total > 0, total, 1.0))
 
@@ -130,7 +137,7 @@ def between(H: Floats, X_hat: Matrix, m: int) -> Floats:
             near = (0.5 * squares[r:m:SETS] - X_hat @ X_hat[r:m:SETS].T).argmin(axis=1)
             for i in range(m // SETS):
                 mean = H[near == i].mean(axis=0) if (near == i).any() else H[r + i * SETS]
-                stored[r + i * SETS] = (H[r + i * SETS] + mean) / 2  # (50)
+                stored[r + i * SETS] = (H[r + i * SETS] + mean) / 2
     return stored
 
 
@@ -150,8 +157,10 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
     as the columns do (equation 53).
     """
     weight = None
-    if unseen[0].weight is not None:
-        weight = np.concatenate([u.weight for u in unseen if u.weight is not None])
+    if any(u.weight is not None for u in unseen):
+        weight = np.concatenate(
+            [np.ones(len(u.near)) if u.weight is None else u.weight for u in unseen]
+        )
 
     def at(values: Sequence[Floats], q: float, repeats: int = 1) -> float:
         copies = None if weight is None else np.repeat(weight, repeats)
@@ -159,7 +168,7 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
 
     near = [u.near for u in unseen]
     middle = at(near, MIDDLE, SETS) or float(np.mean(np.concatenate(near))) or 1.0
-    unit = NEAR * middle
+    unit = max(NEAR * middle, float(np.finfo(float).tiny))
     found = [levels(distances, unit) for distances in near]
     columns = [u.columns for u in unseen]
     usual = at(found, NEAREST)

@@ -110,16 +110,17 @@ def cross_fit(
     sizes = [len(split.held_out) for split in splits]
     epoch = best_epoch(curves, sizes, gain)
     share = np.array(sizes) / np.sum(sizes)
-    squares, parts = 0.0, []
+    residuals: list[Floats] = []
+    parts: list[Comparison] = []
     columns: list[Floats] = []
     codes: list[Unseen] = []
     stored: CodePart | None = None
-    for split, part in zip(splits, share, strict=True):
+    for split in splits:
         model, comparison = fit(split, epoch)
         rows = Subset(source.X, split.held_out)
         weight = None if source.weight is None else source.weight[split.held_out]
         model.residual = residual_spread(model, rows, weight)
-        squares = squares + part * in_raw_units(model.residual, model) ** 2
+        residuals.append(in_raw_units(model.residual, model))
         columns.append(model.scores(rows))
         stored = store_codes(model, source, split.train)
         if stored is not None:
@@ -142,7 +143,9 @@ def cross_fit(
     )
     mean = [float(loss) for loss in share @ np.array(curves)]
     scores = np.sort(np.concatenate(columns))
-    return CrossFit(epoch, mean, np.sqrt(squares), scores, together, code)
+    largest = np.max(residuals, axis=0)  # > 0; taken out so that no square overflows
+    residual = largest * np.sqrt(share @ (np.array(residuals) / largest) ** 2)
+    return CrossFit(epoch, mean, residual, scores, together, code)
 
 
 def constants_of(calibrated: CodePart | None, stored: CodePart | None) -> CodePart | None:

@@ -93,8 +93,7 @@ class Autoencoder(
         ``EarlyStopping(averaging=10)`` judges and keeps the mean of the parameters over about 10
         epochs; "auto" does so over 3 % of the epochs of mini-batches.
     contamination : float in [0, 0.5] or "auto", default="auto"
-        Share of training rows that ``predict`` calls outliers; "auto" is 0.05. 0 says that all of
-        them are as they should be: then more of their codes are stored, and scores are finer.
+        Share of training rows that ``predict`` calls outliers; "auto" is 0.05. 0: none.
     random_state : int, RandomState or None, default=None
         Seed of split, start, order and noise.
     engine : {"auto", "compiled", "reference"}, default="auto"

@@ -331,13 +331,11 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     rows = source.walked(schema, index, np.float64)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     ratio = ready.schema.unit_of_residuals / schema.unit_of_residuals
-    residual = np.maximum(model.residual * ratio, 1e-4)
     result.model = replace(
-        model,
-        schema=schema,
-        net=result.baseline.net,
-        theta=result.baseline.theta,
-        residual=residual,
+        model, schema=schema, net=result.baseline.net, theta=result.baseline.theta
     )
+    # Those of held-out rows were another PCA's: a column may now be rebuilt worse than there
+    own = residual_spread(result.model, Subset(source.X, index), source.weight)
+    result.model.residual = np.maximum(model.residual * ratio, own)
     again = store_codes(result.model, source, ready.split.train)
     result.model.code = constants_of(model.code, again)

@@ -160,22 +160,24 @@ class Model:
         code = self.code
         if code is None:
             return np.zeros_like(nats)
-        shares = self.of_rows(
-            X, lambda _, tile: self.schema.by_column(code.shares(self.whole(tile)))
-        )
-        return np.asarray(shares * nats[:, -1:])
 
-    def whole(self, tile: Batch, H: Matrix | None = None) -> Matrix:
-        """Return encoded rows as they are compared with others: clipped, missing cells rebuilt.
+        def shares(raw: Matrix, tile: Batch) -> Floats:
+            return np.asarray(self.schema.by_column(code.shares(self.whole(raw, tile))))
 
-        H are the codes of the clipped rows, if they are known.
+        return np.asarray(self.of_rows(X, shares) * nats[:, -1:])
+
+    def whole(self, raw: Matrix, tile: Batch, H: Matrix | None = None) -> Matrix:
+        """Return encoded rows as they are compared with others.
+
+        Clipped, and cells that say nothing (missing, levels never seen) as they are rebuilt. H are
+        the codes of the clipped rows, if they are known.
         """
         Z = self.schema.clip(tile.X)
-        if tile.mask is None:
-            return Z
-        some = ~tile.mask.all(axis=1)
-        codes = self._code(Z[some]) if H is None else H[some]
-        Z[some] = np.where(tile.mask[some], Z[some], self.rebuilt(codes))
+        silent = self._silent(raw, tile)
+        some = silent.any(axis=1)
+        if some.any():
+            codes = self._code(Z[some]) if H is None else H[some]
+            Z[some] = np.where(silent[some], self.rebuilt(codes), Z[some])
         return Z
 
     def rebuilt(self, H: Matrix) -> Matrix:
@@ -204,7 +206,7 @@ class Model:
             H = np.empty((len(raw), self.net.k), tile.X.dtype)
             parts = np.empty((len(raw), self.parts))
             parts[:, :-1] = self._cells(raw, tile, wanted, H)
-            parts[:, -1] = code.nats(self.whole(tile, H))
+            parts[:, -1] = code.nats(self.whole(raw, tile, H))
             if tile.mask is not None:  # nothing is known of a row without cells
                 parts[~tile.mask.any(axis=1), -1] = 0
             return parts
@@ -281,6 +283,12 @@ class Model:
         """Return how many threads pay for n rows."""
         return thread_limit() if n * self.net.size >= SPLIT else 1
 
+    def _silent(self, raw: Matrix, tile: Batch) -> npt.NDArray[np.bool_]:
+        """Return which encoded cells say nothing: missing ones and levels never seen."""
+        if tile.mask is None and not any(column.places for column in self.schema.columns):
+            return np.zeros((len(raw), 0), dtype=bool)
+        return (np.isnan(raw) | self.schema.new_levels(raw))[:, self.schema.group]
+
     def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
         """Return encoded rows whose cells that say nothing hold what the model expects there.
 
@@ -288,10 +296,9 @@ class Model:
         replaces them by the reconstruction. A denoising model has learnt what the mean in place of
         a cell means; any other one has not, and would expect nonsense of the other cells.
         """
-        levels = any(column.places for column in self.schema.columns)
-        if self.rounds == 1 or (tile.mask is None and not levels):
+        if self.rounds == 1:
             return tile
-        silent = (np.isnan(raw) | self.schema.new_levels(raw))[:, self.schema.group]
+        silent = self._silent(raw, tile)
         some = silent.any(axis=1)
         if not some.any():
             return tile

@@ -94,7 +94,7 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         const void* stored
         double* output
         int64_t n, d, m, sets, chunk
-    ctypedef int (*NearestKernel)(Nearest*, int) noexcept
+    ctypedef void (*NearestKernel)(Nearest*, int) noexcept
     cdef struct Kernels:
         const char* name
         TrainKernel train, loss
@@ -361,7 +361,7 @@ def nearest(object X, object stored, object out, str kind) -> None:
     ``stored`` is (chunks, d, rows in each), in each chunk column by column.
     """
     cdef Nearest task
-    cdef int status, size = bytes_of(kind)
+    cdef int size = bytes_of(kind)
     task.n, task.d = X.shape
     task.chunk, task.sets = stored.shape[2], out.shape[1]
     task.m = stored.shape[0] * task.chunk
@@ -371,9 +371,7 @@ def nearest(object X, object stored, object out, str kind) -> None:
     task.stored = pointer(stored, kind, task.d * task.m, False)
     task.output = <double*>pointer(out, "d", task.n * task.sets, True)
     with nogil:
-        status = kernels.nearest(&task, size)
-    if status:
-        raise MemoryError("no memory for the workspace of the compiled engine")
+        kernels.nearest(&task, size)
 
 
 def evaluate(str function, object x, object y, str kind) -> None:

@@ -22,8 +22,8 @@ static int score_any(const Plan* plan, Scoring* task, int bytes) {
     return bytes == 4 ? score<float>(*plan, *task) : score<double>(*plan, *task);
 }
 
-static int nearest_any(Nearest* task, int bytes) {
-    return bytes == 4 ? nearest<float>(*task) : nearest<double>(*task);
+static void nearest_any(Nearest* task, int bytes) {
+    bytes == 4 ? nearest<float>(*task) : nearest<double>(*task);
 }
 
 template <class T> static void evaluate(int function, const T* x, T* y, Index n) {

@@ -34,13 +34,12 @@ template <class T, Index C> void nearest_in_chunks(const Nearest& task) {
     }
 }
 
-template <class T> int nearest(const Nearest& task) {
+template <class T> void nearest(const Nearest& task) {
     switch (task.chunk) {
         case 64: nearest_in_chunks<T, 64>(task); break;
         case 32: nearest_in_chunks<T, 32>(task); break;
         default: nearest_in_chunks<T, 16>(task);
     }
-    return 0;
 }
 
 }  // namespace XHAT_ISA

@@ -102,7 +102,7 @@ struct Scoring {
     int threads;
 };
 
-// One call of nearest: rows H (n, k) times metric (k, k), against the columns of stored (k, m).
+// One call of nearest: rows X (n, d) against m stored rows, in chunks that lie column by column.
 struct Nearest {
     const void *X, *stored;        // (n, d), (m / chunk, d, chunk)
     double* output;                // (n, sets): the least of the stored rows s, s + sets, ...
@@ -113,7 +113,7 @@ struct Nearest {
 typedef int (*TrainKernel)(const Plan*, Task*, int type_bytes);
 typedef int (*InferKernel)(const Plan*, Inference*, int type_bytes);
 typedef int (*ScoreKernel)(const Plan*, Scoring*, int type_bytes);
-typedef int (*NearestKernel)(Nearest*, int type_bytes);
+typedef void (*NearestKernel)(Nearest*, int type_bytes);
 
 // The kernels of one instruction set.
 struct Kernels {

@@ -20,7 +20,7 @@ const pairLegend = () => el("div", { class: "legend" },
   el("span", {}, svg("svg", { width: 22, height: 14, "aria-hidden": "true" }, svg("line", { x1: 1, x2: 21, y1: 7, y2: 7, class: "s-pca", "stroke-width": 3 })), "the difference"));
 {
   const S = R.scores, node = section("scores", "Scores: strangest rows",
-    "How to read it: each bar counts rows of a score; usual rows stand left, strange ones right of the dashed threshold. A score of 0 is a row rebuilt perfectly from a usual code.");
+    "How to read it: each bar counts rows of a score; usual rows stand left, strange ones right of the dashed threshold. A score of 0 is a row rebuilt perfectly and near to rows that the model knows.");
   const host = el("div", { class: "plot" }), said = el("p", { id: "threshold-said", role: "status" });
   let at = 0, plot = null;
   const draw = (width) => {
@@ -58,7 +58,7 @@ const pairLegend = () => el("div", { class: "legend" },
         el("figure", {}, picture(slice(I.strange_expected, at), `Row ${r.row}, expected`, { size: 96 }), "expected"),
         el("figure", {}, picture(nats, `Row ${r.row}, nats per pixel`, { size: 96, map: (v) => cividis(v / most) }), "nats (yellow: most)")));
     }
-    shown.push(el("p", { class: "how" }, "The longest bars are the columns that make the row strange: dark, the cell does not fit the others; light, the row as a whole (its code) is unusual there. Beside them what was observed / what the other cells make the model expect."),
+    shown.push(el("p", { class: "how" }, "The longest bars are the columns that make the row strange: dark, the cell does not fit the others; light, the row as a whole is far there from what known codes decode to. Beside them what was observed / what the other cells make the model expect."),
       el("div", { class: "rows" }, r.parts.map(([j, observed, expected, cell, code]) => {
         const width = (100 * cell) / top, text = `${fmt(cell)} nats of the cell, ${fmt(code)} of the code`;
         const bar = svg("svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", role: "img", "aria-label": text },

@@ -21,16 +21,24 @@ def provenance() -> dict[str, str]:
     ):
         if line.startswith("model name"):
             cpu = line.split(":", 1)[1].strip()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {
         "cpu": cpu,
         "cores": str(len_affinity()),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "commit": commit or "unknown",
+        "commit": COMMIT,
     }
+
+
+def commit() -> str:
+    """Return the commit that is checked out, with "-dirty" where files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+#: When the benchmark began: hours later another one may be.
+COMMIT = commit()
 
 
 def len_affinity() -> int:

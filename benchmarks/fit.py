@@ -2,7 +2,8 @@
 
 Parts: fit (five epochs from cold, ``Autoencoder.fit`` beside the peers, float32 and float64),
 memory (peak beyond the data), start (imports, command line), growth (time over rows and columns,
-with the exponent and a plot in SVG). Default: all. Each part updates its entry of results/fit.json.
+with the exponent and a plot in SVG), code (scoring with the code's part and without). Default: all.
+Each part updates its entry of results/fit.json.
 """
 
 from __future__ import annotations
@@ -140,6 +141,28 @@ def growth(rounds: int) -> list[dict[str, object]]:
     return found
 
 
+def code(rounds: int) -> list[dict[str, object]]:
+    """CPU nanoseconds a row of scoring by default networks, with the code's part and without."""
+    from xhat import Autoencoder
+
+    found = []
+    for d in (10, 30, 100, 784):
+        rng = np.random.default_rng(0)
+        X = np.tanh(rng.normal(size=(4_000, 5)) @ rng.normal(size=(5, d))).astype(np.float32)
+        model = Autoencoder(heads="real", random_state=0, max_iter=20).fit(X)._fit.model
+        row: dict[str, object] = {"columns": d, "weights": model.net.size}
+        for what, part in (("with", model.code), ("without", None)):
+            model.code = part
+            seconds = []
+            for _ in range(rounds):
+                began = time.process_time()
+                model.scores(X)
+                seconds.append(time.process_time() - began)
+            row[f"{what}, ns"] = 1e9 * statistics.median(seconds) / len(X)
+        found.append(row | {"with / without": row["with, ns"] / row["without, ns"]})
+    return found
+
+
 def plot(found: list[dict[str, object]], path: Path) -> None:
     """Draw both curves on logarithmic axes."""
     import matplotlib as mpl
@@ -166,7 +189,7 @@ def _python(*arguments: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["fit", "memory", "start", "growth"])
+    parser.add_argument("parts", nargs="*", default=["fit", "memory", "start", "growth", "code"])
     parser.add_argument("--rows", default=",".join(key for key in ROWS if key != "score"))
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
@@ -178,7 +201,7 @@ def main() -> None:
         elif part == "memory":
             rows = memory()
         else:
-            rows = {"start": start, "growth": growth}[part](asked.rounds)
+            rows = {"start": start, "growth": growth, "code": code}[part](asked.rounds)
         results[part] = {"where": provenance(), "rows": rows}
         print(f"\n{part}\n\n{table(rows)}", flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")

@@ -41,12 +41,12 @@ def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) ->
     width = len(model.schema.columns)
     columns = model.scores(rows, lambda nats: nats[:, :width])
 
-    def known(raw: Matrix, tile: Batch) -> Floats:
+    def distances(raw: Matrix, tile: Batch) -> Floats:
         near = part.nearest(model.whole(raw, tile))
         near[np.isnan(raw).all(axis=1)] = np.nan
         return near
 
-    near = model.of_rows(rows, known)
+    near = model.of_rows(rows, distances)
     empty = np.isnan(near[:, 0])
     if empty.any():  # such rows add nothing when they are scored, so they do not count here
         near[empty] = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
 from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
-from xhat.data.containers import is_lazy
 from xhat.data.kinds import Auto, Heads, Kind
 from xhat.data.spool import Rows, gathered
 from xhat.data.stream import as_stream, is_stream, whole
-from xhat.errors import DataError, ParameterError
+from xhat.errors import ParameterError
+from xhat.judging import Judging
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
-from xhat.maths.types import Vector
 from xhat.progress import Progress
 from xhat.rebuilding import Rebuilding
 from xhat.requests import build_request
@@ -31,10 +30,6 @@ from xhat.train.checkpoint import Checkpoint, opened
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
-from xhat.verdict import Comparison, compare
-
-if TYPE_CHECKING:
-    from xhat.report import Report
 
 Floats = npt.NDArray[np.float64]
 #: Training rows of a stream whose scores set ``offset_``: their quantiles are known to 0.1 %.
@@ -45,6 +40,7 @@ class Autoencoder(
     CallbackSupportMixin,
     Rebuilding,
     Scoring,
+    Judging,
     BaseEstimator,
 ):
     """Autoencoder ``h = g(W x + b)``, ``x_hat = f(W* h + c)`` for a table or a matrix.
@@ -333,116 +329,12 @@ class Autoencoder(
         self._set_offset(matrix, None)
         return self
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return minus the mean reconstruction loss, what a grid search maximises."""
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        return self._fit.model.score(matrix)
-
-    def compare_pca(self, X: Any = None) -> Comparison:
-        """Compare with PCA and the mean on the same rows at the same code size.
-
-        Parameters
-        ----------
-        X : like in fit, or None
-            None: the verdict stored at fit time.
-        """
-        check_is_fitted(self)
-        if X is None:
-            if self._fit.verdict is None:
-                raise DataError(
-                    "no verdict is stored after partial_fit: pass rows to compare_pca(X)"
-                )
-            return self._fit.verdict
-        matrix = self._read(X)
-        source = self._source(matrix)
-        is_pca = self._fit.verdict.is_pca if self._fit.verdict else False
-        index = np.arange(source.n)
-        return compare(
-            self._fit.model, self._fit.baseline, source, index, "rows given", is_pca=is_pca
-        )
-
-    def trace(self, x: Any) -> lesson.Trace:
-        """Return every quantity of the derivation for one row: forward pass, loss, each factor."""
-        check_is_fitted(self)
-        row = np.atleast_2d(np.asarray(x, dtype=np.float64))
-        matrix = self._read(row)
-        return lesson.trace(self._fit.model, matrix)
-
-    def check_gradients(self, X: Any) -> dict[str, float]:
-        """Compare closed-form gradients with finite differences at the fitted parameters.
-
-        Returns
-        -------
-        dict
-            Largest relative error per parameter (float64; about 1e-8 is exact).
-        """
-        check_is_fitted(self)
-        X = whole(X)
-        matrix = self._read(X)
-        return lesson.check_gradients(self._fit.model, matrix, build_request(self))
-
-    def report(
-        self,
-        X: Any,
-        *,
-        image_shape: tuple[int, int] | None = None,
-        sweep: Any = "auto",
-        title: str | None = None,
-        names: Any = None,
-        command: str | None = None,
-        **limits: int,
-    ) -> Report:
-        """Return a report on rows X: one self-contained page, also as JSON and Markdown.
-
-        Parameters
-        ----------
-        X : like in fit
-            Rows to look at, best ones that were not trained on.
-        image_shape : (height, width) or None
-            Draw the rows as images.
-        sweep : "auto", bool or Sweep
-            The picture of code size against held-out loss: True fits at several sizes on at most
-            20,000 rows, "auto" only where that takes seconds; or give a ``Sweep``.
-        title : str or None
-            Heading of the page.
-        names : sequence of str or None
-            Column names, where X has none of its own.
-        command : str or None
-            What the page gives as the command that makes it.
-        **limits : int
-            ``max_size`` (bytes), ``points``, ``columns``, ``strangest``, ``units``, ``weights``,
-            ``originals``, ``reasons``, ``epochs``: how much the page may hold (``Limits``).
-
-        Returns
-        -------
-        Report
-            With ``html()``, ``write_html(path)``, ``open()``, ``json()``, ``markdown()``.
-        """
-        from xhat.report import limits_of, make_report  # noqa: PLC0415
-
-        check_is_fitted(self)
-        return make_report(
-            self,
-            X,
-            image_shape=image_shape,
-            sweep=sweep,
-            title=title,
-            names=names,
-            command=command,
-            limits=limits_of(limits),
-        )
-
     def save(self, path: Any) -> None:
         """Write the fitted model to one file (safetensors with a JSON header, no pickle)."""
         check_is_fitted(self)
         persist.save(self, path)
 
     # -- after a fit ------------------------------------------------------------------------------
-
-    def _source(self, matrix: Any, weight: Vector | None = None) -> Source:
-        return Source(matrix, self._storage, weight, is_lazy(matrix))
 
     def _settle(self) -> None:
         """Publish what was fitted under the names users know."""

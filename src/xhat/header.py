@@ -148,8 +148,8 @@ def _check_columns(header: dict[str, Any]) -> None:
         if len({(type(level), level) for level in levels}) < len(levels):
             raise ModelFileError(f"column {column['name']!r:.40} has a level twice")
         if isinstance(rebuild(column["kind"]), Categorical):
-            good = store["form"] == "level" and set(places) == set(range(width)) and places
-            good = good and len(places) == len(levels)
+            good = store["form"] == "level" and 0 < width <= len(places) == len(levels)
+            good = good and set(places) == set(range(width))  # no larger than what the file holds
         else:
             good = store["form"] != "level" and not places and not levels and width == 1
         if not good:

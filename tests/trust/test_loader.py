@@ -3,6 +3,7 @@
 
 import json
 import os
+import tracemalloc
 from dataclasses import replace
 
 import mutants
@@ -390,6 +391,18 @@ def test_parts_of_the_header_that_do_not_agree(rich, refused, changes, reason):
     for path, value in changes.items():
         inner = changed(inner, path, value)
     assert refused(mutants.join(outer, inner, arrays)).startswith(reason)
+
+
+def test_a_declared_width_takes_no_memory(rich, refused):
+    """2**40 - 1 passes for a size; the levels of one column were once counted up to it."""
+    outer, inner, arrays = rich
+    data = mutants.join(outer, changed(inner, ("columns", 2, "width"), 10**7), arrays)
+    tracemalloc.start()
+    try:
+        assert refused(data) == "column 'level' has levels without a place"
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_first_files_had_no_losses_by_column(rich, refused):

@@ -94,13 +94,15 @@ def test_stored_codes_lie_half_way_to_the_mean_of_those_nearest_to_them():
     rng = np.random.default_rng(3)
     H, decoder = rng.normal(size=(128, 3)), rng.normal(size=(3, 5))
     X_hat = H @ decoder
-    found = between(H, X_hat, 64)
+    found = between(H, lambda codes: codes @ decoder, 64)
     for i, p in enumerate(found):
         of_set = [j for j in range(64) if j % SETS == i % SETS]
         nearest = [min(of_set, key=lambda j: ((x - X_hat[j]) ** 2).sum()) for x in X_hat]
         mean = H[[j == i for j in nearest]].mean(axis=0)
         np.testing.assert_allclose(p, (H[i] + mean) / 2, rtol=1e-12)
-    np.testing.assert_array_equal(between(H[:16], X_hat[:16], 16)[0], (H[0] + H[:16].mean(0)) / 2)
+    np.testing.assert_array_equal(
+        between(H[:16], lambda codes: codes @ decoder, 16)[0], (H[0] + H[:16].mean(0)) / 2
+    )
 
 
 def test_rows_are_what_stored_codes_decode_to(ae):

@@ -2,7 +2,7 @@
 
 Knows: encoded rows, heads. Must not know: estimators, training of the full model.
 
-Both baselines are written as parameters of a one-layer linear Network, so that one code path
+Both baselines are parameters of a one-layer linear Network, so that one code path
 computes the loss of the mean, of PCA and of xhat. For heads other than squared error with linear f,
 PCA gives the codes and the decoder is the head's own, fitted on them.
 """
@@ -41,11 +41,18 @@ LOSS_ROWS = 200_000
 
 @dataclass(frozen=True)
 class Baseline:
-    """PCA at code size k (and the mean) as parameters of the same linear network."""
+    """PCA at code size k as parameters of a linear network, and the mean before f, (d,)."""
 
     net: Network
     theta: Floats
-    theta_mean: Floats
+    mean: Floats
+
+    def of_mean(self) -> tuple[Network, Floats]:
+        """Return the mean as a network: all weights are 0, c is all there is."""
+        net = linear_network(self.net.d, 1, self.net.blocks)
+        theta = np.zeros(net.size)
+        Views(net, theta)["c"][...] = self.mean
+        return net, theta
 
 
 def linear_network(d: int, k: int, blocks: tuple[Block, ...]) -> Network:
@@ -57,24 +64,20 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
     """Return PCA and the mean as parameters; non-linear heads get their own decoder."""
     k, d = pca.components.shape
     net = linear_network(d, k, blocks)
-    theta, theta_mean = np.zeros(net.size), np.zeros(net.size)
-    views, mean_views = Views(net, theta), Views(net, theta_mean)
+    theta, mean = np.zeros(net.size), _mean_preactivations(pca.mean, blocks)
+    views = Views(net, theta)
     views["W"][...] = pca.components
     views["b"][...] = -pca.components @ pca.mean
     views["W_star"][...] = pca.components.T
     views["c"][...] = pca.mean
-    mean_views["c"][...] = pca.mean
-    for block in blocks:
-        mean_views["c"][block.columns] = _mean_preactivation(pca.mean[block.columns], block)
     curved = [block for block in blocks if block.head != SquaredError("linear")]
     if curved:
         for group in _groups(curved, rows.n):
             columns = np.concatenate([np.arange(d)[block.columns] for block in group])
-            start = mean_views["c"][columns]
             views["W_star"][columns], views["c"][columns] = _fit_decoder(
-                rows, pca, columns, _side_by_side(group), start
+                rows, pca, columns, _side_by_side(group), mean[columns]
             )
-    return Baseline(net, theta, theta_mean)
+    return Baseline(net, theta, mean)
 
 
 def mean_losses(rows: Rows, blocks: tuple[Block, ...], mean: Floats) -> Floats:
@@ -82,7 +85,7 @@ def mean_losses(rows: Rows, blocks: tuple[Block, ...], mean: Floats) -> Floats:
 
     Of more than LOSS_ROWS rows, tiles evenly spread over them are taken.
     """
-    preactivation = np.concatenate([_mean_preactivation(mean[b.columns], b) for b in blocks])
+    preactivation = _mean_preactivations(mean, blocks)
     total, seen = np.zeros((1, len(mean))), 0.0
     for tile in tiles(rows, every=-(-rows.n // LOSS_ROWS)):
         A_hat = np.broadcast_to(preactivation, tile.X.shape)
@@ -143,9 +146,10 @@ def _fit_decoder(
         J, dV = 0.5 * float((V * V @ ridge).sum()), V * ridge
         for part, target, mask in parts():
             scale = w[part, None] if mask is None else w[part, None] * mask
-            A_hat = Z[part] @ V.T
+            z = Z[part].astype(np.float64)
+            A_hat = z @ V.T
             J += float((heads.cell_loss(blocks, A_hat, target) * scale).sum())
-            dV += (heads.cell_grad(blocks, A_hat, target) * scale).T @ Z[part]
+            dV += (heads.cell_grad(blocks, A_hat, target) * scale).T @ z
         return J, dV.ravel()
 
     start = np.zeros(shape)
@@ -159,9 +163,9 @@ def _fit_decoder(
     return W_star, V[:, -1]
 
 
-def _codes(rows: Rows, chosen: Integers, pca: PCA, deviation: Floats) -> Floats:
+def _codes(rows: Rows, chosen: Integers, pca: PCA, deviation: Floats) -> npt.NDArray[np.float32]:
     """Return the whitened PCA codes of some rows, beside a column of ones; tile by tile."""
-    Z = np.ones((len(chosen), len(deviation) + 1))
+    Z = np.ones((len(chosen), len(deviation) + 1), np.float32)  # whitened: 1e-7 is far below
     size = rows_per_tile(rows)
     for start in range(0, len(chosen), size):
         X = rows.take(chosen[start : start + size]).X.astype(np.float64)
@@ -191,6 +195,10 @@ def _targets(rows: Rows, chosen: Integers, columns: Integers) -> Callable[[], It
     size = max(1, FUSED_CELLS // len(columns))
     places = [slice(start, start + size) for start in range(0, len(chosen), size)]
     return lambda: ((p, stacked[p], None if mask is None else mask[p]) for p in places)
+
+
+def _mean_preactivations(mean: Floats, blocks: tuple[Block, ...]) -> Floats:
+    return np.concatenate([_mean_preactivation(mean[b.columns], b) for b in blocks])
 
 
 def _mean_preactivation(mean: Floats, block: Block) -> Floats:

@@ -31,9 +31,8 @@ def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
     rows = Subset(source.X, train)[drawn[order]]
     H = np.empty((len(drawn), model.net.k))
     H[order] = model.scored_codes(rows)
-    stored = between(H, model.rebuilt(H), m)
-    known = model.rebuilt(stored).astype(model.theta.dtype)
-    return CodePart(stored, known, 1.0, 0.0, 1.0, model.engine)
+    stored = between(H, model.decoded, m)
+    return CodePart(stored, model.decoded(stored), 1.0, 0.0, 1.0, model.engine)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:

@@ -5,7 +5,7 @@ Knows: encoded rows, and the engine that measures. Must not know: columns, how a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,8 @@ NEAREST, MIDDLE, STRANGE = 0.1, 0.5, 0.95
 CAP = 1e18
 #: Rows per step: their distances stay in cache.
 STEP = 4096
+#: Drawn rows that are decoded at a time.
+DRAWN_STEP = 64
 #: Cells (rows x stored rows x columns) of which the shares are computed at a time.
 SHARED_CELLS = 2**20
 
@@ -124,20 +126,26 @@ def stored_size(n: int) -> int:
     return SETS * 2 ** (size.bit_length() - 1) if size else 0
 
 
-def between(H: Floats, X_hat: Matrix, m: int) -> Floats:
-    """Return m codes to store, of more drawn rows with codes H and reconstructions X_hat.
+def between(H: Floats, decoded: Callable[[Floats], Matrix], m: int) -> Floats:
+    """Return m codes to store, of more drawn rows with codes H; ``decoded`` gives what codes mean.
 
     Of each set, every code is moved half the way to the mean of the drawn codes that are nearer to
     it than to the others of its set (by their reconstructions): a set then stands for all of them.
     """
-    stored = H[:m].copy()
-    squares = np.einsum("ij,ij->i", X_hat, X_hat)
+    stored, rows = H[:m].copy(), decoded(H[:m])
+    near = np.empty((SETS, len(H)), np.intp)
     with one_blas_thread():
-        for r in range(SETS):
-            near = (0.5 * squares[r:m:SETS] - X_hat @ X_hat[r:m:SETS].T).argmin(axis=1)
-            for i in range(m // SETS):
-                mean = H[near == i].mean(axis=0) if (near == i).any() else H[r + i * SETS]
-                stored[r + i * SETS] = (H[r + i * SETS] + mean) / 2
+        for first in range(0, len(H), DRAWN_STEP):
+            X_hat = decoded(H[first : first + DRAWN_STEP]).astype(np.float64)
+            for r in range(SETS):
+                kept = rows[r::SETS].astype(np.float64)
+                distance = 0.5 * np.einsum("ij,ij->i", kept, kept) - X_hat @ kept.T
+                near[r, first : first + DRAWN_STEP] = distance.argmin(axis=1)
+    for r in range(SETS):
+        for i in range(m // SETS):
+            mine = near[r] == i
+            mean = H[mine].mean(axis=0) if mine.any() else H[r + i * SETS]
+            stored[r + i * SETS] = (H[r + i * SETS] + mean) / 2
     return stored
 
 
@@ -164,7 +172,8 @@ def calibrate(part: CodePart, unseen: Sequence[Unseen]) -> tuple[CodePart, list[
 
     def at(values: Sequence[Floats], q: float, repeats: int = 1) -> float:
         copies = None if weight is None else np.repeat(weight, repeats)
-        return weighted_quantile(np.concatenate(values).ravel(), copies, q)
+        joined = values[0] if len(values) == 1 else np.concatenate(values)
+        return weighted_quantile(joined.ravel(), copies, q)
 
     near = [u.near for u in unseen]
     middle = at(near, MIDDLE, SETS) or float(np.mean(np.concatenate(near))) or 1.0

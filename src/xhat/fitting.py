@@ -240,6 +240,7 @@ def _train(
 
 def _finish(ready: Prepared, state: LoopState) -> Fit:
     """Calibrate the score, take the verdict, and let the model be PCA if PCA won."""
+    state.optimizer = None  # as large as two models, and of no use any more
     model = ready.model(state.monitor.best_theta)
     won = _pca_won(ready, state.monitor.best_theta)
     if won:
@@ -261,6 +262,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
         state.monitor.best_epoch,
         state.interrupted,
     )
+    del state
     if model.net.k >= model.net.d:
         result.identity_score = identity_score(model, ready.source, ready.split.train)
     if is_pca and ready.others is ready.source and len(ready.split.held_out):

@@ -29,6 +29,8 @@ R = TypeVar("R")
 A = TypeVar("A", bound=npt.NDArray[Any])
 #: Encoded cells per tile of a narrow table, about, where the size of a tile changes no result.
 TILE_CELLS = 250_000
+#: Codes decoded at a time where all that they decode to is held.
+DECODED_STEP = 64
 #: Multiply-adds from which tiles are spread over threads.
 SPLIT = 10_000_000
 #: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1. More
@@ -184,6 +186,13 @@ class Model:
         """Return the encoded reconstructions of codes."""
         A_hat = self.engine.decode(self.net, self.parameters(H.dtype), H)
         return heads.predict(self.net.blocks, A_hat)
+
+    def decoded(self, H: Matrix) -> Matrix:
+        """Return the encoded reconstructions of codes in the parameters' dtype, some at a time."""
+        rows = np.empty((len(H), self.net.d), self.theta.dtype)
+        for first in range(0, len(H), DECODED_STEP):
+            rows[first : first + DECODED_STEP] = self.rebuilt(H[first : first + DECODED_STEP])
+        return rows
 
     def column_nats(self) -> Callable[[Matrix, Batch], Floats]:
         """Return what gives the nats of a tile's columns, from (raw rows, encoded rows)."""

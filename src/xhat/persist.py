@@ -28,7 +28,7 @@ from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
 from xhat.maths.bend import Bend
 from xhat.maths.objective import Objective
-from xhat.maths.params import Network
+from xhat.maths.params import Network, Views
 from xhat.model import Model
 from xhat.plain import plain, rebuild
 
@@ -95,7 +95,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "scale": scale,
         "fill": schema.fill,
         "baseline": fit.baseline.theta,
-        "baseline_mean": fit.baseline.theta_mean,
+        "baseline_mean": fit.baseline.mean,
         "held_out_scores": fit.held_out_scores,
     }
     if model.code is not None:
@@ -167,8 +167,11 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     if not 1 <= header["baseline_k"] <= schema.d:
         raise ModelFileError("its baseline has more units than columns")
     base = linear_network(schema.d, header["baseline_k"], schema.blocks)
-    for name in ("baseline", "baseline_mean"):
-        _check_shape(name, tensors[name], (base.size,))
+    _check_shape("baseline", tensors["baseline"], (base.size,))
+    mean = tensors["baseline_mean"]
+    if mean.shape == (base.size,):  # the first files held a whole network of zeros and the mean
+        mean = Views(base, mean)["c"].copy()
+    _check_shape("baseline_mean", mean, (schema.d,))
     if tensors["held_out_scores"].ndim != 1:
         raise ModelFileError("array 'held_out_scores' is no list of numbers")
     parameters = {name: rebuild(value) for name, value in header["parameters"].items()}
@@ -181,7 +184,7 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     model.code = _restore_code(tensors, model)
     estimator._fit = Fit(  # noqa: SLF001
         model,
-        Baseline(base, tensors["baseline"], tensors["baseline_mean"]),
+        Baseline(base, tensors["baseline"], mean),
         choices=header["choices"],
         verdict=verdict,
         history=header["history"],
@@ -247,8 +250,7 @@ def _restore_code(tensors: dict[str, Any], model: Model) -> CodePart | None:
     if len(stored) != SETS * size or size & (size - 1) or not 1 <= size <= MOST:
         raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
     _check_shape("code_stored", stored, (len(stored), model.net.k))
-    rows = model.rebuilt(stored).astype(model.theta.dtype)
-    return CodePart(stored, rows, unit, usual, weight, model.engine)
+    return CodePart(stored, model.decoded(stored), unit, usual, weight, model.engine)
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

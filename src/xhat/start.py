@@ -32,7 +32,7 @@ def start(net: Network, baseline: Baseline, rng: np.random.Generator, spread: fl
             bias = biases.get(name)
             if spread and bias is not None:
                 views[bias][...] = rng.uniform(-1, 1, view.shape[0]) * spread / view.shape[1] ** 0.5
-    views["c"][...] = Views(baseline.net, baseline.theta_mean)["c"]
+    views["c"][...] = baseline.mean
     if net.linear_path:
         views["P"][...], views["b"][...] = base["W"], base["b"]
         if not net.tied:

@@ -102,7 +102,7 @@ def compare(
     encoded = source.walked(model.schema, index, np.float64)
 
     parameters = (
-        (baseline.net, baseline.theta_mean),
+        baseline.of_mean(),
         (baseline.net, baseline.theta),
         (model.net, model.theta),
     )

@@ -22,8 +22,10 @@ from xhat.maths.types import Integers, Matrix, Vector
 TILE = 4096
 #: Cells of a tile at most: 16 MB in float64, however many columns there are.
 TILE_CELLS = 2**21
-#: A tile of sparse rows has no more cells than all of them have non-zeros, or than this: 0.5 MB.
-SPARSE_TILE_CELLS = 2**16
+#: A tile of sparse rows has no more cells than a quarter of all non-zeros, or than this: 128 kB.
+SPARSE_TILE_CELLS = 2**14
+#: Cells of the sparse rows that are trained on between two returns of the engine: 0.5 MB.
+SPARSE_RUN_CELLS = 2**16
 
 
 def tile_rows(width: int, X: object = None) -> int:
@@ -41,12 +43,12 @@ def tile_rows(width: int, X: object = None) -> int:
     >>> tile_rows(30), tile_rows(10_000)
     (4096, 209)
     >>> tile_rows(1000, scipy.sparse.eye_array(10_000).tocsr())
-    65
+    16
     """
     cells = TILE_CELLS
     source: Any = getattr(X, "X", X)
     if scipy.sparse.issparse(source):
-        cells = min(TILE_CELLS, max(SPARSE_TILE_CELLS, source.nnz))
+        cells = min(TILE_CELLS, max(SPARSE_TILE_CELLS, source.nnz // 4))
     return max(16, min(TILE, cells // max(width, 1)))
 
 
@@ -217,6 +219,14 @@ def dense(rows: object) -> Matrix:
 def rows_per_tile(rows: Rows) -> int:
     """Return the rows of the tiles in which a set of rows is walked over."""
     return tile_rows(rows.width, getattr(rows, "source", None))
+
+
+def rows_per_run(rows: Rows) -> int:
+    """Return the rows that a run of steps may take at a time: all, where they are resident."""
+    if rows.resident is not None:
+        return rows.n
+    sparse = scipy.sparse.issparse(getattr(rows, "source", None))
+    return (SPARSE_RUN_CELLS if sparse else TILE_CELLS) // max(rows.width, 1)
 
 
 def tiles(rows: Rows, every: int = 1, first: int = 0) -> Iterator[Batch]:

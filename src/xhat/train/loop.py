@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from xhat.data.batches import Rows, tiles
+from xhat.data.batches import Rows, rows_per_run, tiles
 from xhat.engines.base import Engine, Optimizer, OptimizerState, Run
 from xhat.errors import TrainingError
 from xhat.maths import heads
@@ -98,6 +98,7 @@ def _epoch(plan: Plan, state: LoopState) -> float:
     steps = -(-n // size)
     first_step, total = state.epoch * steps, plan.epochs * steps
     losses, step, count = state.losses, state.step, 1
+    most = max(1, rows_per_run(plan.rows) // size)
     while step < steps:
         count = min(count, steps - step)
         index = order[step * size : (step + count) * size]
@@ -111,7 +112,7 @@ def _epoch(plan: Plan, state: LoopState) -> float:
             plan.on_run(state)
         seconds = max(time.perf_counter() - began, 1e-6)
         # Runs grow to RUN_SECONDS; their length changes nothing but the time between two returns.
-        count = max(1, min(2 * count, int(count * RUN_SECONDS / seconds)))
+        count = max(1, min(most, 2 * count, int(count * RUN_SECONDS / seconds)))
     sizes = np.minimum(size, n - size * np.arange(steps))
     state.epoch_generator, state.step, state.losses = None, 0, []
     return float(np.concatenate(losses) @ sizes / n)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from xhat.data.batches import Rows, rows_per_tile, tile_rows, tiles
+from xhat.data.batches import Rows, tile_rows, tiles
 from xhat.engines.threads import one_blas_thread
 from xhat.maths import heads
 from xhat.maths.heads import Block, SquaredError
@@ -33,6 +33,8 @@ DECODER_ROWS = 10_000
 #: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64. Columns do not know
 #: each other, so that groups give the same.
 DECODER_CELLS = 2**21
+#: Cells of the rows whose PCA codes are computed at a time: 128 kB.
+CODE_CELLS = 2**14
 #: Cells whose losses are computed at a time: 256 kB, so that the temporaries stay in cache.
 FUSED_CELLS = 2**15
 #: Rows, about, from which the mean losses of a larger table are taken: they are only weights.
@@ -164,9 +166,12 @@ def _fit_decoder(
 
 
 def _codes(rows: Rows, chosen: Integers, pca: PCA, deviation: Floats) -> npt.NDArray[np.float32]:
-    """Return the whitened PCA codes of some rows, beside a column of ones; tile by tile."""
+    """Return the whitened PCA codes of some rows, beside a column of ones.
+
+    In steps that are the same for sparse and dense rows, so that their products have the same bits.
+    """
     Z = np.ones((len(chosen), len(deviation) + 1), np.float32)  # whitened: 1e-7 is far below
-    size = rows_per_tile(rows)
+    size = max(16, CODE_CELLS // rows.width)
     for start in range(0, len(chosen), size):
         X = rows.take(chosen[start : start + size]).X.astype(np.float64)
         Z[start : start + size, :-1] = (X - pca.mean) @ pca.components.T / deviation

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from xhat.calibration import store_codes, unseen
 from xhat.codepart import CodePart, Unseen, calibrate
+from xhat.maths.quantiles import repeated
 from xhat.model import Model
 from xhat.sources import Source, Split, Subset
 from xhat.spread import residual_spread
@@ -66,7 +67,7 @@ def folds(pool: npt.NDArray[np.intp], rng: np.random.Generator) -> list[Split]:
     ]
 
 
-def best_epoch(curves: Sequence[Sequence[float]], rows: Sequence[int], gain: float) -> int:
+def best_epoch(curves: Sequence[Sequence[float]], rows: Sequence[float], gain: float) -> int:
     """Return the epoch with the lowest mean loss, or 0 (PCA) if its gain may be luck.
 
     Examples
@@ -107,7 +108,7 @@ def cross_fit(
         Least relative gain over PCA.
     """
     curves = [curve(split) for split in splits]
-    sizes = [len(split.held_out) for split in splits]
+    sizes = [source.amount(split.held_out) for split in splits]
     epoch = best_epoch(curves, sizes, gain)
     share = np.array(sizes) / np.sum(sizes)
     residuals: list[Floats] = []
@@ -137,12 +138,14 @@ def cross_fit(
         mean=mean_loss,
         pca=pca_loss,
         xhat=xhat_loss,
-        n_rows=sum(sizes),
+        n_rows=sum(len(split.held_out) for split in splits),
         rows="rows, each held out once (cross-fitted)",
         by_column=np.tensordot(share, [p.by_column for p in parts], 1).tolist(),
     )
     mean = [float(loss) for loss in share @ np.array(curves)]
-    scores = np.sort(np.concatenate(columns))
+    order = np.concatenate([split.held_out for split in splits])
+    weights = None if source.weight is None else source.weight[order]
+    scores = repeated(np.concatenate(columns), weights)
     largest = np.max(residuals, axis=0)  # > 0; taken out so that no square overflows
     residual = largest * np.sqrt(share @ (np.array(residuals) / largest) ** 2)
     return CrossFit(epoch, mean, residual, scores, together, code)

@@ -319,6 +319,7 @@ class Autoencoder(
         """
         first = not hasattr(self, "_fit")
         request = build_request(self)
+        X = whole(X)
         matrix = self._learn(X) if first else self._read(X)
         source = self._source(matrix)
         rng = self._generator()

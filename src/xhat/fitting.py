@@ -19,6 +19,7 @@ from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_unit
 from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.fingerprint import fingerprint
+from xhat.maths.quantiles import repeated
 from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.pca import fit_pca
@@ -121,6 +122,8 @@ def _fit_small(
     # Folds differ by a row: what is settled from their sizes must not differ.
     same = replace(request, n_components=net.k, hidden=net.hidden, epochs=how.epochs)
     seed = int(rng.integers(2**63))
+    pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
+    final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
 
     kept: dict[int, list[LoopState]] = {}  # by the fold's first held-out row
     places = KEPT_BYTES // (FOLDS * 5 * net.size * 8)  # theta, the best one, Adam's three
@@ -129,7 +132,7 @@ def _fit_small(
     def run(
         split: Split, epochs: int | None, on_epoch: OnEpoch, begun: LoopState | None = None
     ) -> tuple[Prepared, LoopState]:
-        part = prepare(same, source, source, split)
+        part = prepare(same, source, source, split, final.schema)
         part.choices.said.update(ready.choices.said)
         rng = np.random.default_rng(seed)
         state = _train(part, rng, on_epoch, stop_after=epochs, begun=begun)
@@ -152,9 +155,7 @@ def _fit_small(
         model = part.model(state.theta) if epochs else part.pca()
         return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)
 
-    pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     cross = cross_fit(folds(pool, rng), curve, model_after, source, GAIN)
-    final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
@@ -250,7 +251,9 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     _calibrate(ready, model)
     scores = np.empty(0)
     if len(ready.split.unseen):
-        scores = np.sort(model.scores(Subset(ready.others.X, ready.split.unseen)))
+        index, weight = ready.split.unseen, ready.others.weight
+        scores = model.scores(Subset(ready.others.X, index))
+        scores = repeated(scores, None if weight is None else weight[index])
     result = Fit(
         model,
         ready.baseline,
@@ -273,8 +276,9 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
 def _pca_won(ready: Prepared, theta: Vector) -> bool:
     """Whether the network's gain over PCA on the held-out rows is within their noise.
 
-    The gain is the mean difference of the rows' losses; it must exceed GAIN of PCA's loss and one
-    standard error of that mean. Picking the best of many epochs is otherwise enough to "win".
+    The gain is the mean difference of the rows' losses, by weight; it must exceed GAIN of PCA's
+    loss and one standard error of that mean. Picking the best of many epochs is otherwise enough
+    to "win".
     """
     net, base = ready.shape.net, ready.baseline
     if not net.linear_path or ready.held_out is None:
@@ -282,8 +286,12 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
     judging = ready.objective.judging
     pca = row_losses(ready.engine, judging(base.net), base.theta, ready.held_out)
     gain = pca - row_losses(ready.engine, judging(), theta, ready.held_out)
-    error = float(gain.std()) / np.sqrt(len(gain))
-    return bool(gain.mean() <= max(GAIN * float(pca.mean()), error))
+    weight = ready.held_out.weight
+    w = np.ones(len(gain)) if weight is None else weight.astype(np.float64)
+    w /= w.sum()
+    mean = float(w @ gain)
+    error = np.sqrt(float(w @ (gain - mean) ** 2) * float(w @ w))
+    return bool(mean <= max(GAIN * float(w @ pca), error))
 
 
 def _calibrate(ready: Prepared, model: Model) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from xhat import lesson
-from xhat.data.containers import is_lazy
+from xhat.data.containers import is_frame, is_lazy
 from xhat.data.stream import whole
 from xhat.errors import DataError
 from xhat.maths.types import Vector
@@ -52,7 +52,7 @@ class Judging(TableInput):
                     "no verdict is stored after partial_fit: pass rows to compare_pca(X)"
                 )
             return self._fit.verdict
-        matrix = self._read(X)
+        matrix = self._read(whole(X))
         source = self._source(matrix)
         is_pca = self._fit.verdict.is_pca if self._fit.verdict else False
         index = np.arange(source.n)
@@ -63,8 +63,7 @@ class Judging(TableInput):
     def trace(self, x: Any) -> lesson.Trace:
         """Return every quantity of the derivation for one row: forward pass, loss, each factor."""
         check_is_fitted(self)
-        row = np.atleast_2d(np.asarray(x, dtype=np.float64))
-        matrix = self._read(row)
+        matrix = self._read(x if is_frame(x) else np.atleast_2d(np.asarray(x)))
         return lesson.trace(self._fit.model, matrix)
 
     def check_gradients(self, X: Any) -> dict[str, float]:
@@ -124,7 +123,7 @@ class Judging(TableInput):
         check_is_fitted(self)
         return make_report(
             self,
-            X,
+            whole(X),
             image_shape=image_shape,
             sweep=sweep,
             title=title,

@@ -31,6 +31,8 @@ A = TypeVar("A", bound=npt.NDArray[Any])
 TILE_CELLS = 250_000
 #: Codes decoded at a time where all that they decode to is held.
 DECODED_STEP = 64
+#: Nats of a cell at most; so many of them can be added up and shared out.
+HIGHEST = 1e290
 #: Multiply-adds from which tiles are spread over threads.
 SPLIT = 10_000_000
 #: Rounds of filling missing cells by a model that never learnt to; a denoising one needs 1. More
@@ -228,6 +230,8 @@ class Model:
         """Return every cell's loss, summed over the encoded columns of each; write the codes."""
         loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted, codes)
         cells = np.asarray(self.schema.by_column(loss), np.float64)
+        if cells.sum() == np.inf:  # cells of 1e155 and the like: a score stays a number
+            cells = np.minimum(cells, HIGHEST)
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         return cells + self.schema.unseen(raw) if surprises else cells
 

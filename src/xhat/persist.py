@@ -102,6 +102,12 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         code = model.code
         tensors["code_stored"] = code.stored
         tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise ModelFileError(
+                f"array {name!r} holds numbers that are not finite, and could not be loaded again: "
+                "are there cells of 1e150 and more in the table?"
+            )
     return pack(MODEL, header, tensors)
 
 

@@ -82,15 +82,17 @@ def _training_dtype(request: Request, source: Source) -> np.dtype[np.floating]:
     return np.dtype(np.float64 if request.exact(source.n) else np.float32)
 
 
-def prepare(request: Request, source: Source, others: Source, split: Split) -> Prepared:
-    """Settle schema, network, baseline and engine."""
+def prepare(
+    request: Request, source: Source, others: Source, split: Split, like: Schema | None = None
+) -> Prepared:
+    """Settle schema (see fit_schema for ``like``), network, baseline and engine."""
     choices = Choices()
     dtype = _training_dtype(request, source)
     choices.said["training dtype"] = str(dtype)
     everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
     kinds = resolve_kinds(source.names, request.heads, everything, source.forms)
     schema = fit_schema(
-        source.names, kinds, source.levels, lambda: source.tiles(split.train), everything
+        source.names, kinds, source.levels, lambda: source.tiles(split.train), everything, like
     )
     source.check(schema, split.train)
     others.check(schema, split.unseen)

@@ -121,20 +121,25 @@ class Scoring(OutlierMixin, TableInput):
     def threshold(self, false_alarm_rate: float = 0.01) -> float:
         """Return the anomaly score that a share ``false_alarm_rate`` of unseen rows exceeds.
 
-        The quantile is taken on rows not trained on; it is refused when fewer than
-        ``1 / false_alarm_rate`` of them are left.
+        Of m rows not trained on it is the one at place ``(m + 1) (1 - false_alarm_rate)`` in
+        ascending order: among m + 1 rows of one kind each place is as likely for a new one. It is
+        refused when fewer than ``1 / false_alarm_rate`` of them are left.
         """
         check_is_fitted(self)
         scores = self._fit.held_out_scores
         if not 0 < false_alarm_rate < 1:
             raise ParameterError(f"false_alarm_rate={false_alarm_rate!r} must lie in (0, 1)")
+        if not len(scores) and self._fit.state is not None:
+            raise ParameterError(
+                "partial_fit holds no rows out, so that no false alarm rate is known: fit at once"
+            )
         if len(scores) * false_alarm_rate < 1:
             raise ParameterError(
                 f"false_alarm_rate={false_alarm_rate:g} needs at least "
                 f"{int(np.ceil(1 / false_alarm_rate))} held-out rows, there are {len(scores)}; "
                 "raise the rate or validation_fraction"
             )
-        return float(np.quantile(scores, 1 - false_alarm_rate))
+        return float(np.quantile(scores, 1 - false_alarm_rate, method="weibull"))
 
     def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
         # 5 %: a quantile, so that both labels occur whatever the scale of the score; a fixed cut

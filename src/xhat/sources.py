@@ -70,6 +70,10 @@ class Source:
         """All row numbers."""
         return range(self.n) if self.on_disk else np.arange(self.n)
 
+    def amount(self, index: Integers) -> float:
+        """Return how many rows these are, by weight."""
+        return float(len(index) if self.weight is None else self.weight[index].sum())
+
     def raw(self, index: Index) -> Matrix:
         """Return some rows, dense."""
         return dense(self.X[index])  # type: ignore[index]
@@ -200,11 +204,10 @@ def merge_rows(source: Source) -> Source:
     if X.shape[0] > SMALL:  # type: ignore[attr-defined]
         return replace(source, X=X, weight=weight, origin=origin)
     X = dense(X)
-    # NaN equals nothing, itself included; for the comparison the largest number stands for it.
-    largest = np.finfo(X.dtype).max
+    # NaN equals nothing, itself included; for the comparison infinity, which no cell is, is it.
     rows, first, inverse = np.unique(
-        np.where(np.isnan(X), largest, X), axis=0, return_index=True, return_inverse=True
+        np.where(np.isnan(X), np.inf, X), axis=0, return_index=True, return_inverse=True
     )
     merged = np.bincount(inverse.ravel(), weights=weight).astype(np.float64)
-    X = np.where(rows == largest, np.nan, rows)
+    X = np.where(rows == np.inf, np.nan, rows)
     return replace(source, X=X, weight=merged, lazy=False, origin=origin[first])

@@ -141,17 +141,17 @@ def recommend(
     """
     best = min(xhat)
     enough = best + ENOUGH * max(mean - best, 0.0)
-    at = next(i for i, loss in enumerate(xhat) if loss <= enough)
+    at = min((i for i, loss in enumerate(xhat) if loss <= enough), key=lambda i: k[i])
     kept = 1 - (xhat[at] - best) / (mean - best) if mean > best else 1.0
     reason = (
         f"{k[at]} unit{'s' * (k[at] != 1)}: the smallest code with at least {1 - ENOUGH:.0%} of "
         f"the gain over the mean that the best size brings (it has {kept:.1%})"
     )
-    equal = next((size for size, loss in zip(k, pca, strict=True) if loss <= xhat[at]), None)
+    equal = min((size for size, loss in zip(k, pca, strict=True) if loss <= xhat[at]), default=None)
     if equal is not None and equal > k[at]:
         reason += f"; PCA needs {equal} units for the same loss"
     elif equal is None:
-        reason += f"; PCA reaches this loss at none of the sizes up to {k[-1]}"
+        reason += f"; PCA reaches this loss at none of the sizes up to {max(k)}"
     return int(k[at]), f"{reason}."
 
 

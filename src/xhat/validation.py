@@ -13,10 +13,11 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from xhat.data.containers import Storage, check_finite, is_frame
+from xhat.data.containers import Storage, check_finite, column_names, is_frame, without_mask
 from xhat.data.kinds import check_names, storage_wish
 from xhat.data.stream import Stream
 from xhat.errors import DataError, EmptyRowsWarning
+from xhat.maths.quantiles import as_copies
 from xhat.maths.types import Vector
 
 
@@ -29,7 +30,9 @@ class TableInput:
 
     def _learn(self, X: Any) -> Any:
         """Learn how the columns of X are held; return their numbers."""
+        X = without_mask(X)
         if is_frame(X):
+            column_names(X)
             validate_data(self, X, reset=True, skip_check_array=True)
         elif (numbers := self._numeric_array(X, reset=True)) is not None:
             names = [f"x{j}" for j in range(numbers.shape[1])]
@@ -48,8 +51,7 @@ class TableInput:
             raise DataError(
                 f"the table has {X.shape[0]} sample(s) (rows): a minimum of 2 is required"
             )
-        names = self._names()
-        check_names(self.heads, names)
+        check_names(self.heads, column_names(X))
         self._storage = Storage.learn(X, lambda name: storage_wish(self.heads, name))
         self._warn_of_left_out()
         matrix = self._storage.matrix(X)
@@ -58,6 +60,7 @@ class TableInput:
 
     def _read(self, X: Any) -> Any:
         """Return the numbers of rows that must look like the table of ``fit``."""
+        X = without_mask(X)
         plain = all(store.plain for store in self._storage.stores)
         if is_frame(X):
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -123,9 +126,7 @@ class TableInput:
 
     def _names(self) -> list[str]:
         """Return the names of all columns of the table."""
-        if hasattr(self, "feature_names_in_"):
-            return [str(name) for name in self.feature_names_in_]
-        return [f"x{j}" for j in range(self.n_features_in_)]
+        return [store.name for store in self._storage.stores]
 
     def _weights(self, sample_weight: Any, matrix: Any) -> Vector | None:
         if sample_weight is None:
@@ -135,7 +136,9 @@ class TableInput:
         )
         if not weight.any():
             raise DataError("sample_weight is zero for every row: at least one weight must be > 0")
-        return weight
+        weight = weight.copy()
+        weight[weight > 0] = as_copies(weight[weight > 0])
+        return None if (weight == 1).all() else weight
 
 
 def warn_if_empty(matrix: Any) -> None:

@@ -45,6 +45,19 @@ class Encoded(NamedTuple):
     originals: list[Any]
 
 
+def _floats(series: Any) -> Floats:
+    """Return a column of numbers, NaN where missing; whole numbers beyond 2**53 are rounded."""
+    try:
+        cells = series.cast(nw.Float64).to_numpy()
+    except ValueError:  # Arrow refuses to round
+        native = series.to_native()
+        if series.implementation.is_pyarrow():
+            cells = native.cast("float64", safe=False).to_numpy()
+        else:
+            cells = native.to_numpy(np.float64, na_value=np.nan)
+    return np.asarray(cells, dtype=np.float64)
+
+
 class Cells:
     """The cells of one column: a narwhals series or an array."""
 
@@ -118,15 +131,13 @@ class Cells:
         """Return numbers (NaN where missing), or None if a cell is none; texts are read by form."""
         dtype = self.dtype
         if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
-            cells = np.asarray(self.series.cast(nw.Float64).to_numpy(), dtype=np.float64)
+            cells = _floats(self.series)
             return None if form == "time" and not np.isnan(cells).all() else cells
         if dtype is not None and dtype in (nw.Date, nw.Datetime):
             moments = self.series.cast(nw.Datetime("us")) if dtype == nw.Date else self.series
-            stamps = moments.dt.timestamp("us").cast(nw.Float64)
-            return np.asarray(stamps.to_numpy(), dtype=np.float64) / 1e6
+            return _floats(moments.dt.timestamp("us")) / 1e6
         if dtype is not None and dtype == nw.Duration:
-            parts = self.series.dt.total_microseconds().cast(nw.Float64)
-            return np.asarray(parts.to_numpy(), dtype=np.float64) / 1e6
+            return _floats(self.series.dt.total_microseconds()) / 1e6
         values = self.values()
         try:
             plain: set[type] = {type(None)} if form == "time" else {float, int, bool, type(None)}

@@ -15,6 +15,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
+from narwhals.exceptions import DuplicateError
 
 from xhat.data.batches import dense, tile_rows
 from xhat.data.cells import Cells
@@ -24,13 +25,49 @@ from xhat.maths.types import Matrix
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+#: Seconds from 1970 to the first and the last moment that Python has, and its longest duration.
+FIRST_MOMENT, LAST_MOMENT = -62_135_596_800.0, 253_402_300_799.0
+MOST_SECONDS = 86_399_999_999_999.0
 
 
 def is_frame(X: object) -> bool:
     """Return whether X is a data frame that narwhals can read eagerly."""
     if isinstance(X, np.ndarray) or scipy.sparse.issparse(X):
         return False
-    return isinstance(nw.from_native(X, pass_through=True), nw.DataFrame)
+    try:
+        return isinstance(nw.from_native(X, pass_through=True), nw.DataFrame)
+    except DuplicateError:
+        return True  # refused by column_names
+
+
+def column_names(X: Any) -> list[str]:
+    """Return the names of the columns of a frame or array, or refuse one that stands there twice.
+
+    Raises
+    ------
+    DataError
+        Naming the column.
+    """
+    if not is_frame(X):
+        return [f"x{j}" for j in range(X.shape[1])]
+    names = [str(name) for name in getattr(X, "column_names", X.columns)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(
+            f"the column name {twice!r} stands {names.count(twice)} times in the table: rename "
+            "these columns"
+        )
+    return names
+
+
+def without_mask(X: Any) -> Any:
+    """Return a masked array as a plain one whose masked cells are missing, others as they are."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    dtype = {"f": X.dtype, "i": np.float64, "u": np.float64, "b": np.float64}
+    cells: Any = np.array(X, dtype=dtype.get(X.dtype.kind, object))
+    cells[np.ma.getmaskarray(X)] = None if cells.dtype == object else np.nan
+    return cells
 
 
 def is_lazy(X: object) -> bool:
@@ -263,13 +300,18 @@ def _cell(store: Store, value: float, dtype: Any) -> Any:
         return value >= 0.5
     if store.form == "time":
         return _time(value, dtype)
-    return round(value) if dtype is not None and dtype.is_integer() else value
+    if dtype is None or not dtype.is_integer():
+        return value
+    kind, bits = type(dtype).__name__.split("Int")  # "UInt8": "U" and 8 bits
+    low = 0 if kind else -(2 ** (int(bits) - 1))
+    return min(max(round(value), low), low + 2 ** int(bits) - 1)
 
 
 def _time(seconds: float, dtype: Any) -> Any:
     if dtype == nw.Duration:
-        return dt.timedelta(seconds=seconds)
-    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)  # noqa: DTZ001
+        return dt.timedelta(seconds=min(max(seconds, -MOST_SECONDS), MOST_SECONDS))
+    bounded = min(max(seconds, FIRST_MOMENT), LAST_MOMENT)
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=bounded)  # noqa: DTZ001
     if dtype == nw.Date:
         return moment.date()
     zone = getattr(dtype, "time_zone", None)
@@ -362,8 +404,7 @@ def reasons_table(
         return table
     frame = nw.from_native(cast("Any", like), eager_only=True)
     rebuilt = nw.from_native(cast("Any", expected), eager_only=True)
-    observed = np.array([column.to_list() for column in frame.iter_columns()], dtype=object).T
-    guessed = np.array([column.to_list() for column in rebuilt.iter_columns()], dtype=object).T
+    observed, guessed = _matrix_of(frame, plain=plain), _matrix_of(rebuilt, plain=plain)
     pandas = frame.implementation.is_pandas()
     columns: dict[str, Any] = {
         "row": np.repeat(like.index.to_numpy(), d) if pandas else numbers,
@@ -375,11 +416,19 @@ def reasons_table(
     ):
         flat = list(_beside_nothing(values, more).ravel())
         if plain:
-            columns[name] = np.array([np.nan if v is None else v for v in flat], dtype=np.float64)
+            columns[name] = np.array(flat, dtype=np.float64)
         else:
             columns[name] = flat if pandas else [None if v is None else str(v) for v in flat]
     columns["nats"] = nats.ravel()
     return nw.from_dict(columns, backend=frame.implementation).to_native()
+
+
+def _matrix_of(frame: Any, *, plain: bool) -> Any:
+    """Return the cells of a frame as numbers, NaN where missing, or as they are."""
+    if plain:
+        found = [Cells(series.name, series).numbers() for series in frame.iter_columns()]
+        return np.column_stack([cells for cells in found if cells is not None])
+    return np.array([column.to_list() for column in frame.iter_columns()], dtype=object).T
 
 
 def _beside_nothing(cells: Any, more: int) -> Any:

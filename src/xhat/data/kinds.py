@@ -122,7 +122,9 @@ NAMED: dict[str, Kind | Auto] = {
 
 def wish_for(heads: Any, name: str) -> Any:
     """Return what the user said of one column."""
-    return heads.get(name, "auto") if isinstance(heads, dict) else heads
+    if not isinstance(heads, dict):
+        return heads
+    return next((wish for key, wish in heads.items() if str(key) == name), "auto")
 
 
 def storage_wish(heads: Any, name: str) -> str | None:
@@ -138,7 +140,7 @@ def storage_wish(heads: Any, name: str) -> str | None:
 
 def check_names(heads: Any, names: Sequence[str]) -> None:
     """Refuse a dict of heads that names a column which is not there."""
-    unknown = [name for name in heads if name not in names] if isinstance(heads, dict) else []
+    unknown = [name for name in heads if str(name) not in names] if isinstance(heads, dict) else []
     if unknown:
         raise ParameterError(
             f"heads names a column that is not there: {unknown[0]!r}; "

@@ -15,7 +15,7 @@ from xhat.data.columns import Column, Schema
 from xhat.data.kinds import Binary, Categorical, Count, Kind, Real
 from xhat.data.statistics import Statistics, Tiles, column_statistics, level_counts, quartiles
 from xhat.maths.bend import Bend
-from xhat.maths.types import Matrix, Vector
+from xhat.maths.types import Integers, Matrix, Vector
 
 Floats = npt.NDArray[np.float64]
 #: Standard deviations from the mean that the encoder is shown at most (see _clip).
@@ -34,6 +34,7 @@ def fit_schema(
     levels: Sequence[int],
     tiles: Tiles,
     everything: Statistics,
+    like: Schema | None = None,
 ) -> Schema:
     """Settle the scale of every column from the training rows.
 
@@ -49,6 +50,9 @@ def fit_schema(
         Fresh iterator over (raw rows, weights or None) of the training rows.
     everything : Statistics
         Of all rows given to fit: the scale of columns that are constant on the training rows.
+    like : Schema or None
+        Of other training rows of the same table: its places of levels are taken over, so that both
+        have the same encoded columns.
     """
     statistics = column_statistics(tiles, len(names)).or_else(everything)
     scales = [kind.scale if isinstance(kind, Real) else None for kind in kinds]
@@ -66,7 +70,8 @@ def fit_schema(
     columns = []
     for j, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         if isinstance(kind, Categorical):
-            columns.append(_category(name, kind, counts[j]))
+            places = _places(kind, counts[j]) if like is None else like.columns[j].places
+            columns.append(_category(name, kind, counts[j], np.array(places)))
         else:
             columns.append(_numeric(name, kind, statistics, j, quarters.get(j), bends.get(j)))
     return Schema(tuple(columns))
@@ -116,7 +121,7 @@ def _numeric(
     return Column(name, kind, center, spread, low, high, *clip, fill=(mean,), bend=bend)
 
 
-def _category(name: str, kind: Categorical, counts: Floats) -> Column:
+def _places(kind: Categorical, counts: Floats) -> Integers:
     """Give each frequent level a place of its own and all rare ones together one more.
 
     Frequent are the ``max_levels`` most frequent levels with at least ``min_rows`` training rows;
@@ -127,7 +132,11 @@ def _category(name: str, kind: Categorical, counts: Floats) -> Column:
     frequent = frequent or [int(order[0])]
     places = np.full(len(counts), len(frequent))
     places[frequent] = np.arange(len(frequent))
-    width = len(frequent) + (len(frequent) < len(counts))
+    return places
+
+
+def _category(name: str, kind: Categorical, counts: Floats, places: Integers) -> Column:
+    width = int(places.max()) + 1
     share = np.bincount(places, weights=counts, minlength=width) + 1e-9
     share /= share.sum()
     return Column(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xhat.data import blocks
-from xhat.data.containers import is_frame
+from xhat.data.containers import is_frame, without_mask
 from xhat.data.delimited import Dialect
 from xhat.data.readers import (
     ARROW,
@@ -110,8 +110,8 @@ def as_stream(X: Any) -> Stream:
 
 
 def whole(X: Any) -> Any:
-    """Return a stream's rows as one table in memory, anything else as it is."""
-    return as_stream(X).whole().data if is_stream(X) else X
+    """Return a stream's rows as one table in memory, anything else as it is (masks as NaN)."""
+    return as_stream(X).whole().data if is_stream(X) else without_mask(X)
 
 
 def of_table(table: Table) -> Stream:

@@ -7,11 +7,53 @@ import numpy.typing as npt
 
 from xhat.maths.types import Vector
 
+#: Weights above it are no numbers of copies any more.
+MOST_COPIES = 2.0**31
+#: Values that stand for copies, at most.
+MOST_VALUES = 100_000
+
+
+def as_copies(weight: Vector) -> Vector:
+    """Return weights > 0 as numbers of copies: whole numbers stay, others get mean 1.
+
+    Examples
+    --------
+    >>> as_copies(np.array([1.0, 3.0])), as_copies(np.array([0.1, 0.3]))
+    (array([1., 3.]), array([0.5, 1.5]))
+    """
+    if weight.max() <= MOST_COPIES and (weight == np.floor(weight)).all():
+        return weight
+    weight = weight / weight.max()
+    return np.asarray(weight / weight.mean())
+
+
+def repeated(values: npt.NDArray[np.float64], weight: Vector | None) -> npt.NDArray[np.float64]:
+    """Return ascending values, each as often as its weight says; of very many copies a share.
+
+    Fractions of a copy go to the neighbours: value i is the one at which the weights below add
+    up to ``i + 1/2`` copies.
+
+    Examples
+    --------
+    >>> repeated(np.array([2.0, 1.0]), np.array([2.0, 3.0]))
+    array([1., 1., 1., 2., 2.])
+    """
+    if weight is None or not len(values):
+        return np.sort(values)
+    kept = weight > 0
+    order = np.argsort(values[kept], kind="stable")
+    cumulative = np.cumsum(as_copies(weight[kept])[order])
+    total = float(cumulative[-1])
+    count = int(min(max(round(total), 1), MOST_VALUES))
+    at = np.searchsorted(cumulative, (np.arange(count) + 0.5) * (total / count), side="right")
+    return np.asarray(values[kept][order][np.minimum(at, len(order) - 1)])
+
 
 def weighted_quantile(values: npt.NDArray[np.float64], weight: Vector | None, q: float) -> float:
     """Return the q-quantile of values, each repeated ``weight`` times (linear interpolation).
 
-    With weights of 1 this is ``numpy.percentile(values, 100 * q)``.
+    With weights of 1 this is ``numpy.percentile(values, 100 * q)``; see ``as_copies`` for weights
+    that are no whole numbers.
 
     Examples
     --------
@@ -25,8 +67,8 @@ def weighted_quantile(values: npt.NDArray[np.float64], weight: Vector | None, q:
         return float(np.percentile(values, 100 * q))
     kept = weight > 0
     order = np.argsort(values[kept], kind="stable")
-    ordered, cumulative = values[kept][order], np.cumsum(weight[kept][order])
-    position = q * (cumulative[-1] - 1)
+    ordered, cumulative = values[kept][order], np.cumsum(as_copies(weight[kept])[order])
+    position = q * max(float(cumulative[-1]) - 1, 0.0)
     below = np.floor(position)
     # Index t of the repeated values lies in the run whose cumulative weight first exceeds t.
     left, right = np.minimum(

@@ -1,0 +1,165 @@
+"""Cells at the edges of their types, names of columns, masks: whatever the container."""
+
+import datetime as dt
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from xhat import Autoencoder, DataError, ParameterError, load
+
+
+def fitted(X, **more):
+    return Autoencoder(random_state=0, max_iter=5, **more).fit(X)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["Int64", "UInt16", "Float64", "int64[pyarrow]", "double[pyarrow]"]
+)
+def test_reasons_of_nullable_columns(dtype):
+    a = pd.array([None, *range(59)], dtype=dtype)
+    X = pd.DataFrame({"a": a, "b": np.random.default_rng(0).normal(size=60)})
+    long = fitted(X).explain(X, detail=True)
+    assert np.isnan(long.observed[0])
+    assert long.observed[3] == 0.0
+    assert long.nats[0] == 0
+
+
+def test_whole_numbers_as_names_are_names():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 3)))
+    X[2] = np.random.default_rng(1).integers(0, 4, 120)
+    for name in (2, "2"):
+        ae = fitted(X, heads={name: "categorical"})
+        assert type(ae.heads_["2"]).__name__ == "Categorical"
+        assert list(ae.explain(X).columns) == ["0", "1", "2", "(code)"]
+        assert list(ae.reconstruct(X).columns) == [0, 1, 2]
+    assert list(fitted(X, heads={2: "ignore"}).heads_) == ["0", "1"]
+    with pytest.raises(ParameterError, match="'x2'; the columns are '0', '1', '2'"):
+        fitted(X, heads={"x2": "categorical"})
+
+
+def test_two_columns_of_one_name_are_refused():
+    values = np.random.default_rng(0).normal(size=(50, 2))
+    twice = pa.table([pa.array(values[:, 0])] * 2, names=["a", "a"])
+    for X in (pd.DataFrame(values, columns=["a", "a"]), twice):
+        with pytest.raises(DataError, match="the column name 'a' stands 2 times"):
+            Autoencoder().fit(X)
+
+
+def big(container):
+    numbers, b = [2**60 + 2**40 * i for i in range(100)], np.linspace(0, 1, 100)
+    if container == "pyarrow":
+        return pa.table({"a": numbers, "b": b})
+    if container == "polars":
+        return pl.DataFrame({"a": numbers, "b": b})
+    return pd.DataFrame({"a": pd.array(numbers, dtype=container), "b": b})
+
+
+@pytest.mark.parametrize("container", ["pyarrow", "polars", "int64[pyarrow]", "Int64", "int64"])
+def test_whole_numbers_that_a_float_rounds(container):
+    X = big(container)
+    scores = fitted(X).anomaly_score(X)
+    np.testing.assert_array_equal(scores, fitted(big("int64")).anomaly_score(big("int64")))
+
+
+def test_dates_of_all_of_pythons_years():
+    days = [dt.date(9999, 12, 31) - dt.timedelta(days=i % 7) for i in range(100)]
+    noise = np.random.default_rng(0).normal(size=100)
+    for X in (pl.DataFrame({"t": days, "b": noise}), pa.table({"t": days, "b": noise})):
+        rebuilt = fitted(X).reconstruct(X)
+        assert max(pl.DataFrame(rebuilt)["t"]) <= dt.date(9999, 12, 31)
+
+
+@pytest.mark.parametrize("container", [lambda X: X, pl.from_pandas, pa.Table.from_pandas])
+def test_draws_stay_in_the_type_of_the_column(container):
+    rng = np.random.default_rng(0)
+    z = np.clip(rng.normal(size=300) * 60, -128, 127).astype("i1")
+    column = pd.Series(z).astype("Int8")
+    column[::7] = pd.NA
+    X = container(pd.DataFrame({"f": z / 60.0 + 0.1 * rng.normal(size=300), "i": column}))
+    for drawn in fitted(X).impute(X, draws=20):
+        cells = pl.DataFrame(drawn)["i"] if not isinstance(drawn, pd.DataFrame) else drawn["i"]
+        assert -128 <= cells.min() <= cells.max() <= 127
+
+
+def test_draws_stay_in_the_range_of_f():
+    rng = np.random.default_rng(0)
+    X = np.tanh(2 * rng.normal(size=(300, 3)))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    from xhat import Real
+
+    ae = fitted(X, heads=Real(f="tanh"))
+    for drawn in ae.impute(X, draws=10):
+        assert np.abs(drawn).max() <= 1
+        ae.anomaly_score(drawn)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8"])
+def test_masked_cells_are_missing(dtype):
+    rng = np.random.default_rng(0)
+    X = (10 * rng.normal(size=(300, 4))).astype(dtype)
+    mask = rng.random(X.shape) < 0.1
+    masked, empty = np.ma.masked_array(X, mask), np.where(mask, np.nan, X)
+    empty = empty.astype(np.float32) if dtype == "f4" else empty
+    ae = fitted(masked)
+    np.testing.assert_array_equal(ae.anomaly_score(masked), fitted(empty).anomaly_score(empty))
+    filled = ae.impute(masked)
+    np.testing.assert_array_equal(filled[~mask], X[~mask])
+    assert np.isfinite(filled).all()
+
+
+@pytest.mark.parametrize("value", [np.finfo(np.float32).max, -np.finfo(np.float32).max])
+def test_the_largest_float_is_a_value(value, tmp_path):
+    """A common code for "no data" is a number to xhat: strange where it is rare, never missing."""
+    X = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    X[:20, 1] = value
+    ae = fitted(X)
+    assert ae.choices_["corruption"].startswith("None")
+    assert np.isfinite(ae.offset_)
+    assert np.isfinite(ae.explain(X)).all()
+    ae.save(tmp_path / "m.xhat")
+    np.testing.assert_array_equal(load(tmp_path / "m.xhat").anomaly_score(X), ae.anomaly_score(X))
+
+
+@pytest.mark.parametrize("value", [1e150, 1e155, 1e300])
+def test_scores_of_absurd_cells_are_numbers_that_can_be_saved(value, tmp_path):
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    X[0, 0] = value
+    with np.errstate(over="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ae = fitted(X)
+    parts = ae.explain(X)
+    assert np.isfinite(parts).all()
+    np.testing.assert_allclose(parts.sum(axis=1), ae.anomaly_score(X), rtol=1e-12)
+    ae.save(tmp_path / "m.xhat")
+    assert load(tmp_path / "m.xhat").offset_ == ae.offset_
+
+
+def test_small_tables_with_rare_levels():
+    """Each fold of the cross-fitting has other frequent levels: their places are those of all."""
+    rng = np.random.default_rng(0)
+    for n in (60, 300):
+        levels = [f"l{i}" for i in rng.exponential(6, size=n).astype(int)]
+        X = pd.DataFrame({"c": levels, "x": rng.normal(size=n), "k": rng.poisson(1, n)})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ae = fitted(X)
+        assert np.isfinite(ae.anomaly_score(X)).all()
+
+
+def test_streams_are_read_wherever_rows_are():
+    X = pa.table({name: np.random.default_rng(i).normal(size=80) for i, name in enumerate("ab")})
+    ae = fitted(X)
+    assert ae.compare_pca(X.to_reader()) == ae.compare_pca(X)
+    assert ae.report(X.to_reader(), sweep=False).json() == ae.report(X, sweep=False).json()
+    before = ae.transform(X)
+    assert (ae.partial_fit(X.to_reader()).transform(X) != before).any()
+
+
+def test_a_row_of_a_frame_is_traced():
+    X = pd.DataFrame({"a": list("xy") * 40, "b": np.random.default_rng(0).normal(size=80)})
+    trace = fitted(X).trace(X.iloc[[3]])
+    assert trace is not None

@@ -23,6 +23,7 @@ FLOORS = [
             "calibration",
             "codepart",
             "filling",
+            "hidden",
             "model",
             "pca",
             "reasons",
@@ -54,9 +55,11 @@ FLOORS = [
     [
         {
             "cli",
+            "cli_cells",
             "cli_demo",
             "cli_info",
             "cli_job",
+            "cli_match",
             "cli_report",
             "cli_tools",
             "__main__",

@@ -5,13 +5,23 @@ Knows: models and sources. Must not know: how either came about.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from xhat.codepart import DRAWN, CodePart, Floats, Unseen, between, stored_size
+from xhat.hidden import Hidden
 from xhat.maths.objective import Batch
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model
 from xhat.sources import Index, Source, Subset
+
+#: Rows of which cells are hidden, at most, and how often each.
+HIDDEN_ROWS, REPEATS = 1000, 4
+#: Share of the cells that are hidden: that of the missing ones, but no less and no more.
+LEAST, MOST = 0.1, 0.3
+#: Encoded distances from the mean at most: sums of their squares stay finite.
+FAR = 1e100
 
 
 def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
@@ -32,7 +42,7 @@ def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
     H = np.empty((len(drawn), model.net.k))
     H[order] = model.scored_codes(rows)
     stored = between(H, model.decoded, m)
-    return CodePart(stored, model.decoded(stored), 1.0, 0.0, 1.0, model.engine)
+    return CodePart(stored, model.decoded, 1.0, 0.0, 1.0, model.engine)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:
@@ -51,3 +61,34 @@ def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) ->
         near[empty] = 0
         weight = np.where(empty, 0.0, 1.0 if weight is None else weight)
     return Unseen(near, columns, weight)
+
+
+def hide(model: Model, rows: Subset, weight: Vector | None) -> Hidden:
+    """Hide cells of held-out rows at random and compare them with what is then expected."""
+    step = -(-len(rows.index) // HIDDEN_ROWS)
+    part = Subset(rows.X, rows.index[::step])
+    w = iter(np.ones(len(part.index)) if weight is None else weight[::step])
+    rng, schema = np.random.default_rng(0), model.schema
+
+    def sums_of(raw: Matrix, tile: Batch) -> Floats:
+        weights = np.fromiter(itertools.islice(w, len(raw)), np.float64)[:, None]
+        total, empty = np.zeros((4, schema.d)), np.isnan(raw)
+        share = min(max(float(empty.mean()), LEAST), MOST)
+        own = _from_mean(model, tile.X)
+        for _ in range(REPEATS):
+            hidden = (rng.random(raw.shape) < share) & ~empty
+            said = _from_mean(model, model.filled(np.where(hidden, np.nan, raw)))
+            each = hidden[:, schema.group] * weights
+            total += [(each * part).sum(axis=0) for part in (1, own**2, own * said, said**2)]
+        return total
+
+    # In the order of the rows, which are few: on one thread
+    sums = np.zeros((4, schema.d))
+    for _, found in model.by_tile(part, sums_of, threads=1):
+        sums += found
+    return Hidden(*sums)
+
+
+def _from_mean(model: Model, Z: Matrix) -> Floats:
+    """Return how far encoded cells are from the mean, clipped: a few absurd ones decide nothing."""
+    return np.clip(model.schema.clip(Z) - model.schema.fill, -FAR, FAR)

@@ -64,7 +64,7 @@ def pack(form: Format, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> 
 
 
 def unpack(
-    form: Format, path: str | os.PathLike[str], names: Iterable[str], optional: str | None = None
+    form: Format, path: str | os.PathLike[str], names: Iterable[str], optional: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], Arrays]:
     """Read a file that holds exactly the arrays ``names``; return its header and the arrays.
 
@@ -89,7 +89,7 @@ def unpack(
         if head[:1] != b"{":
             raise Damaged(f"not an xhat {form.noun} (wrong layout at the start)")
         header, entries = _headers(form, head)
-        more = {name for name in entries if optional is not None and name.startswith(optional)}
+        more = {name for name in entries if name.startswith(optional)}
         _check_entries(entries, set(names) | more, size - 8 - length)
         return header, _arrays(file, start + head, entries, str(header["sha256"]))
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from xhat.calibration import store_codes, unseen
+from xhat.calibration import hide, store_codes, unseen
 from xhat.codepart import CodePart, Unseen, calibrate
+from xhat.hidden import Hidden
 from xhat.maths.quantiles import repeated
 from xhat.model import Model
 from xhat.sources import Source, Split, Subset
@@ -47,6 +48,8 @@ class CrossFit:
         Mean, PCA and xhat on the held-out folds.
     code : CodePart or None
         A fold's, calibrated on the held-out rows of all folds.
+    hidden : list of Hidden
+        Hidden cells of every fold.
     """
 
     epoch: int
@@ -55,6 +58,7 @@ class CrossFit:
     scores: Floats
     comparison: Comparison
     code: CodePart | None
+    hidden: list[Hidden]
 
 
 def folds(pool: npt.NDArray[np.intp], rng: np.random.Generator) -> list[Split]:
@@ -115,12 +119,14 @@ def cross_fit(
     parts: list[Comparison] = []
     columns: list[Floats] = []
     codes: list[Unseen] = []
+    hidden: list[Hidden] = []
     stored: CodePart | None = None
     for split in splits:
         model, comparison = fit(split, epoch)
         rows = Subset(source.X, split.held_out)
         weight = None if source.weight is None else source.weight[split.held_out]
         model.residual = residual_spread(model, rows, weight)
+        hidden.append(hide(model, rows, weight))
         residuals.append(in_raw_units(model.residual, model))
         columns.append(model.scores(rows))
         stored = store_codes(model, source, split.train)
@@ -148,7 +154,7 @@ def cross_fit(
     scores = repeated(np.concatenate(columns), weights)
     largest = np.max(residuals, axis=0)  # > 0; taken out so that no square overflows
     residual = largest * np.sqrt(share @ (np.array(residuals) / largest) ** 2)
-    return CrossFit(epoch, mean, residual, scores, together, code)
+    return CrossFit(epoch, mean, residual, scores, together, code, hidden)
 
 
 def constants_of(calibrated: CodePart | None, stored: CodePart | None) -> CodePart | None:

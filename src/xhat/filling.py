@@ -20,7 +20,8 @@ def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> M
     """Return raw rows with missing cells filled; with a generator, by draws instead of means.
 
     Missing cells start at the training mean; each round replaces them by the reconstruction,
-    so that what was filled helps to fill the rest.
+    so that what was filled helps to fill the rest. In the end they lie as far on the way from the
+    mean to it as hidden cells of held-out rows said is best (hidden.py).
     """
     filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
 
@@ -28,6 +29,8 @@ def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> M
         if tile.mask is None:
             return raw
         Z_hat = heads.predict(model.net.blocks, model.output(tile.X))
+        if model.filling is not None:
+            Z_hat = model.filling.expected(np.asarray(Z_hat, np.float64), model.schema.fill)
         Z = model.schema.inside(Z_hat) if rng is None else _draw(model, Z_hat, rng)
         Z = np.where(tile.mask > 0, tile.X, Z)
         if rng is None:
@@ -42,8 +45,9 @@ def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> M
 
 
 def _draw(model: Model, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
-    """Return one draw of every cell from what the model says of it."""
-    drawn = Z_hat + model.residual * rng.normal(size=Z_hat.shape)
+    """Return one draw of every cell from what the model says of it, within the range of f."""
+    spread = model.residual if model.filling is None else model.filling.spread
+    drawn = Z_hat + spread * rng.normal(size=Z_hat.shape)
     for block in model.net.blocks:
         part, f = Z_hat[:, block.columns], block.head.f
         if f == "softmax":
@@ -51,7 +55,16 @@ def _draw(model: Model, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
             drawn[:, block.columns] = np.eye(part.shape[1])[np.minimum(level, part.shape[1] - 1)]
         elif f == "logistic" and not model.schema.squared[block.start]:
             drawn[:, block.columns] = rng.random(part.shape) < part
+        elif f in ("logistic", "tanh"):
+            drawn[:, block.columns] = np.clip(drawn[:, block.columns], *block.head.range)
         elif f == "exp":
             unit = model.schema.spread[block.columns]
-            drawn[:, block.columns] = rng.poisson(part * unit) / unit
+            drawn[:, block.columns] = _counts(part * unit, spread[block.columns] ** 2, rng) / unit
     return drawn
+
+
+def _counts(mean: Floats, dispersion: Floats, rng: np.random.Generator) -> Floats:
+    """Draw counts whose variance is ``dispersion * mean``: negative binomial, Poisson at 1."""
+    more = np.maximum(dispersion - 1, 1e-9)
+    counts = rng.negative_binomial(np.maximum(mean, 1e-9) / more, 1 / (1 + more))
+    return np.asarray(counts, np.float64)

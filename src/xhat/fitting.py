@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.baseline import Baseline, fit_baseline
-from xhat.calibration import store_codes, unseen
+from xhat.calibration import hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
 from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.fingerprint import fingerprint
+from xhat.hidden import settle
 from xhat.maths.quantiles import repeated
 from xhat.maths.types import Vector
 from xhat.model import Model
@@ -159,6 +160,7 @@ def _fit_small(
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
+    model.filling = settle(cross.hidden, model.schema, model.residual)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
     said["selection"] = (
@@ -305,6 +307,7 @@ def _calibrate(ready: Prepared, model: Model) -> None:
     weight = None if source.weight is None else source.weight[index]
     rows = Subset(source.X, index)
     model.residual = residual_spread(model, rows, weight)
+    model.filling = settle([hide(model, rows, weight)], model.schema, model.residual)
     model.code = store_codes(model, ready.source, ready.split.train)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])
@@ -347,5 +350,7 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     # Those of held-out rows were another PCA's: a column may now be rebuilt worse than there
     own = residual_spread(result.model, Subset(source.X, index), source.weight)
     result.model.residual = np.maximum(model.residual * ratio, own)
+    if model.filling is not None:
+        result.model.filling = replace(model.filling, spread=model.filling.spread * ratio)
     again = store_codes(result.model, source, ready.split.train)
     result.model.code = constants_of(model.code, again)

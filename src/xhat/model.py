@@ -19,6 +19,7 @@ from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Cells, Engine
 from xhat.engines.threads import in_order, thread_limit
+from xhat.hidden import Filling
 from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.params import Network, Views
@@ -63,6 +64,8 @@ class Model:
         How often ``impute`` feeds what it filled back to the encoder; 1 for a denoising model.
     code : CodePart or None
         How unlike the usual rows a row is as a whole; None where too few rows were trained on.
+    filling : Filling or None
+        How far to trust what is expected of hidden cells; None in older files: in full.
     """
 
     schema: Schema
@@ -72,6 +75,7 @@ class Model:
     engine: Engine
     rounds: int = ROUNDS
     code: CodePart | None = None
+    filling: Filling | None = None
     _cast: dict[str, Vector] = field(default_factory=dict, repr=False, init=False)
 
     def parameters(self, dtype: npt.DTypeLike) -> Vector:
@@ -257,6 +261,11 @@ class Model:
         """Return A_hat of encoded rows, float64."""
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
+
+    def filled(self, raw: Matrix) -> Floats:
+        """Return what is expected of every cell of raw rows, encoded; missing ones are filled."""
+        tile = self._filled_in(raw, self.schema.encode(raw), self.rounds - 1)
+        return np.asarray(heads.predict(self.net.blocks, self.output(tile.X)))
 
     def by_tile(
         self,

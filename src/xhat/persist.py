@@ -22,15 +22,17 @@ from xhat.data.columns import Column, Schema
 from xhat.data.containers import Storage
 from xhat.data.storage import Store
 from xhat.engines import choose
-from xhat.errors import ModelFileError
+from xhat.errors import ModelFileError, ParameterError
 from xhat.files import atomic
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
+from xhat.hidden import Filling
 from xhat.maths.bend import Bend
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
 from xhat.model import Model
 from xhat.plain import plain, rebuild
+from xhat.requests import build_request
 
 if TYPE_CHECKING:
     from xhat.estimator import Autoencoder
@@ -39,6 +41,13 @@ MODEL = Format("xhat", "model file", 1)
 ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "held_out_scores")
 #: Of the code's part of the score; all or none: older files have none.
 CODE = ("code_stored", "code_constants")
+#: How hidden cells are filled; both or none: older files have none.
+FILLING = ("filling_share", "filling_spread")
+#: What values that no fit wrote may end in.
+_FORGED = (
+    *(KeyError, TypeError, ValueError, AttributeError, IndexError),
+    *(ArithmeticError, RecursionError),
+)
 _SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "weight")
 
 
@@ -54,6 +63,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
 
     fit = estimator._fit  # noqa: SLF001
     model, net, schema = fit.model, fit.model.net, fit.model.schema
+    build_request(estimator)  # set_params may have given what load() refuses
     parameters = estimator.get_params(deep=False)
     seed = parameters["random_state"]  # a RandomState object has no plain value
     parameters["random_state"] = int(seed) if isinstance(seed, (int, np.integer)) else None
@@ -102,6 +112,8 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         code = model.code
         tensors["code_stored"] = code.stored
         tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
+    if model.filling is not None:
+        tensors |= zip(FILLING, (model.filling.share, model.filling.spread), strict=True)
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ModelFileError(
@@ -143,7 +155,7 @@ def load(path: str | os.PathLike[str]) -> Autoencoder:
             return _restore(header, arrays)
     except ModelFileError as error:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+    except _FORGED as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:120]
         raise ModelFileError(f"{os.fspath(path)}: the model file is damaged ({reason})") from None
 
@@ -155,7 +167,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
     try:
-        header, arrays = unpack(MODEL, path, ARRAYS, optional="code_")
+        header, arrays = unpack(MODEL, path, ARRAYS, optional=("code_", "filling_"))
         check_header(header)
     except (Damaged, ModelFileError) as error:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
@@ -182,12 +194,14 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
         raise ModelFileError("array 'held_out_scores' is no list of numbers")
     parameters = {name: rebuild(value) for name, value in header["parameters"].items()}
     estimator = Autoencoder(**parameters)
+    _check_parameters(estimator)
     engine, _ = choose("auto", Objective(net), None)
     verdict = None if header["verdict"] is None else read_verdict(header["verdict"])
     if verdict and verdict.by_column and len(verdict.by_column) != len(schema.columns):
         raise ModelFileError("its verdict has losses of other columns")
     model = Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"])
     model.code = _restore_code(tensors, model)
+    model.filling = _restore_filling(tensors, schema)
     estimator._fit = Fit(  # noqa: SLF001
         model,
         Baseline(base, tensors["baseline"], mean),
@@ -210,6 +224,14 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     estimator.offset_ = float(header["offset"])
     estimator._settle()  # noqa: SLF001
     return estimator
+
+
+def _check_parameters(estimator: Autoencoder) -> None:
+    """Refuse parameters that a fit would refuse: reports, sweeps and partial_fit use them."""
+    try:
+        build_request(estimator)
+    except ParameterError as error:
+        raise ModelFileError(f"its parameters are not what they must be: {error}") from None
 
 
 def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...]:
@@ -256,7 +278,21 @@ def _restore_code(tensors: dict[str, Any], model: Model) -> CodePart | None:
     if len(stored) != SETS * size or size & (size - 1) or not 1 <= size <= MOST:
         raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
     _check_shape("code_stored", stored, (len(stored), model.net.k))
-    return CodePart(stored, model.decoded(stored), unit, usual, weight, model.engine)
+    return CodePart(stored, model.decoded, unit, usual, weight, model.engine)
+
+
+def _restore_filling(tensors: dict[str, Any], schema: Schema) -> Filling | None:
+    found = [name for name in tensors if name.startswith("filling_")]
+    if not found:
+        return None
+    if sorted(found) != sorted(FILLING):
+        raise ModelFileError("it holds only some of the arrays of how cells are filled")
+    share, spread = (tensors[name] for name in FILLING)
+    for name in FILLING:
+        _check_shape(name, tensors[name], (schema.d,))
+    if not ((share >= 0) & (share <= 1)).all() or not (spread > 0).all():
+        raise ModelFileError("array 'filling_share' or 'filling_spread' is not what it must be")
+    return Filling(share, spread)
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

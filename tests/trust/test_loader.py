@@ -93,8 +93,9 @@ def test_what_is_packed_is_unpacked(tmp_path):
 
 def test_optional_arrays(tmp_path):
     path = file(tmp_path, pack(FORMAT, {}, {"a": A, "more_x": B}))
-    assert set(unpack(FORMAT, path, ("a",), optional="more_")[1]) == {"a", "more_x"}
-    for names, optional in [(("a",), None), (("a",), "x_"), (("a", "more_y"), "more_"), ((), "m")]:
+    assert set(unpack(FORMAT, path, ("a",), optional=("more_",))[1]) == {"a", "more_x"}
+    wrong = [(("a",), ()), (("a",), ("x_",)), (("a", "more_y"), ("more_",)), ((), ("m",))]
+    for names, optional in wrong:
         assert why(path, names, optional=optional) == (
             "it does not hold the arrays that it must hold"
         )
@@ -305,7 +306,7 @@ NOT = "the field {!r} of its header is not what it must be"
         (("epochs",), -1), (("epochs",), None), (("best_epoch",), "2"),
         (("identity_score",), "x"), (("rounds",), 0), (("rounds",), 101), (("rounds",), True),
         (("offset",), None), (("offset",), float("inf")), (("offset",), float("nan")),
-        (("offset",), float("-inf")),
+        (("offset",), float("-inf")), (("offset",), 10**400),
     ],
     ids=str,
 )  # fmt: skip
@@ -372,7 +373,6 @@ def test_fields_missing_and_unknown(rich, refused):
         ({("network", "hidden"): [1] * 1001}, "its network has more than 1000 layers"),
         ({("network", "hidden"): [1] * 1000}, "array 'theta' has shape (37,), its header says"),
         ({("network", "k"): 3}, "array 'theta' has shape (37,), its header says (52,)"),
-        ({("offset",): 10**400}, "the model file is damaged (OverflowError: int too large"),
         ({("baseline_k",): 0}, "its baseline has more units than columns"),
         ({("baseline_k",): 8}, "its baseline has more units than columns"),
         ({("baseline_k",): 7}, "array 'baseline' has shape"),

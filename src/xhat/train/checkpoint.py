@@ -34,6 +34,8 @@ _FIELDS = {
     *("epoch", "step", "optimizer_step", "slots", "best_epoch", "best_loss", "stopped"),
 }
 _ARRAYS = ("theta", "best_theta", "average", "loss", "held_out", "losses", "decay")
+#: Steps that a fit may have taken: as many as float64 tells apart.
+MOST_STEPS = 2**53
 
 
 @dataclass
@@ -95,7 +97,7 @@ class Checkpoint:
         files.sweep(folder)
         self._found = self._newest()
         if self._found is not None:
-            _set_generator(rng, self._found[0]["seed_generator"])
+            rng.bit_generator.state = self._found[0]["seed_generator"]
         self._seed = _generator_state(rng)
         self._begun = True
 
@@ -212,17 +214,56 @@ def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    header, arrays = unpack(CHECKPOINT, path, _ARRAYS, optional="slot_")
+    header, arrays = unpack(CHECKPOINT, path, _ARRAYS, optional=("slot_",))
     if set(header) != _FIELDS:
         raise Damaged("its header does not have the fields it must have")
+    for name, good in _CHECKS.items():
+        if not good(header[name]):
+            raise Damaged(f"the field {name!r} of its header is not what it must be")
+    for name in ("loss", "held_out", "losses"):
+        if arrays[name].ndim != 1:
+            raise Damaged(f"array {name!r} is no list of numbers")
+    epoch, found = header["epoch"], {name: len(arrays[name]) for name in ("loss", "held_out")}
+    agree = found["loss"] == epoch >= header["best_epoch"] and found["held_out"] in (0, epoch + 1)
+    if not agree or len(arrays["losses"]) != header["step"]:
+        raise Damaged("its losses are not those of its epochs and steps")
     return header, arrays
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < MOST_STEPS
+
+
+def _is_loss(value: object) -> bool:
+    """Return whether it is a loss, or infinity: that of a fit that has not begun."""
+    return type(value) is float and value == value  # noqa: PLR0124  (not NaN)
+
+
+def _is_digests(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+
+
+def _is_generator(value: object) -> bool:
+    """Return whether a generator of the kind that fits use takes it as its state."""
+    try:
+        np.random.default_rng(0).bit_generator.state = value  # type: ignore[assignment]
+    except (TypeError, ValueError, KeyError, OverflowError, AttributeError):
+        return False
+    return True
+
+
+_CHECKS: dict[str, Callable[[object], bool]] = {
+    "fingerprint": _is_digests,
+    **dict.fromkeys(("generator", "seed_generator"), _is_generator),
+    "epoch_generator": lambda value: value is None or _is_generator(value),
+    **dict.fromkeys(("epoch", "step", "optimizer_step", "best_epoch"), _is_count),
+    "best_loss": _is_loss,
+    "stopped": lambda value: isinstance(value, bool),
+}
 
 
 def _restore(state: LoopState, header: dict[str, Any], arrays: dict[str, Any]) -> None:
     monitor = state.monitor
-    counts = ("epoch", "step", "optimizer_step", "best_epoch")
-    if not all(type(header[name]) is int and header[name] >= 0 for name in counts):
-        raise ValueError("its counters are no whole numbers")
     slots = {} if state.optimizer is None else state.optimizer.slots
     if header["slots"] != sorted(slots):
         raise ValueError("its optimiser is another one")
@@ -230,31 +271,22 @@ def _restore(state: LoopState, header: dict[str, Any], arrays: dict[str, Any]) -
     targets |= {f"slot_{name}": slot for name, slot in slots.items()}
     if len(arrays["average"]):
         targets["average"] = monitor.average = np.empty_like(state.theta)
+    if state.optimizer is not None and state.optimizer.decay is not None:
+        targets["decay"] = state.optimizer.decay
     for name, target in targets.items():
         if arrays[name].shape != target.shape or arrays[name].dtype != target.dtype:
             raise ValueError(f"its array {name} has another shape")
         target[...] = arrays[name]
     if state.optimizer is not None:
         state.optimizer.step = header["optimizer_step"]
-        if state.optimizer.decay is not None:
-            state.optimizer.decay[...] = arrays["decay"]
     monitor.loss[:], monitor.held_out[:] = arrays["loss"].tolist(), arrays["held_out"].tolist()
-    monitor.best_epoch, monitor.best_loss = header["best_epoch"], float(header["best_loss"])
+    monitor.best_epoch, monitor.best_loss = header["best_epoch"], header["best_loss"]
     state.epoch, state.step = header["epoch"], header["step"]
     state.losses = [arrays["losses"]] if len(arrays["losses"]) else []
-    state.stopped = header["stopped"] is True
+    state.stopped = header["stopped"]
     state.epoch_generator = header["epoch_generator"]
-    _set_generator(state.rng, header["generator"])
+    state.rng.bit_generator.state = header["generator"]
 
 
 def _generator_state(rng: np.random.Generator) -> dict[str, Any]:
     return dict(rng.bit_generator.state)
-
-
-def _set_generator(rng: np.random.Generator, state: Any) -> None:
-    try:
-        rng.bit_generator.state = state
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise CheckpointError(
-            f"the state of a checkpoint's generator is damaged ({error})"
-        ) from None

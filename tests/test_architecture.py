@@ -27,6 +27,7 @@ FLOORS = [
             "model",
             "pca",
             "reasons",
+            "sample",
             "settings",
             "sources",
             "spread",

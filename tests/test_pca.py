@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from xhat import pca
+from xhat import Autoencoder, pca
 from xhat.data import batches
 from xhat.data.batches import DenseRows
 from xhat.maths.objective import Batch
@@ -99,3 +99,14 @@ def test_an_interrupt_is_not_kept_waiting(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         pca.fit_pca(rows, 1)
     assert SlowRows.taken < 50  # of 200
+
+
+def test_rows_far_out_that_stand_in_the_verdict_alone_overrule_the_network():
+    """The network extrapolates to them wildly; PCA is the floor all the same."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(2000, 4)) @ rng.normal(size=(4, 12)) + 0.3 * rng.normal(size=(2000, 12))
+    X[:10] *= 30
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(2000)
+        ae = Autoencoder(4, heads="real", random_state=0, max_iter=60).fit(X[order])
+        assert ae.verdict_.ratio <= 1.005

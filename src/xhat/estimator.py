@@ -305,7 +305,8 @@ class Autoencoder(
         """Take one pass of steps over X; the first call fixes schema, scale and start.
 
         No row is held out and nothing stops early; the learning rate is constant. Call it again
-        with further rows.
+        with further rows. Scores are scaled on a random sample of the rows of all calls, after
+        ``fit`` from 200 rows on; ``threshold`` needs rows that were held out and refuses.
 
         Parameters
         ----------
@@ -327,7 +328,8 @@ class Autoencoder(
             self._fit = incremental.begin(request, source, rng)
         incremental.advance(self._fit, request, source, rng)
         self._settle()
-        self._set_offset(matrix, None)
+        if (measured_on := incremental.measured_on(self._fit)) is not None:
+            self._set_offset(measured_on, None)
         return self
 
     def save(self, path: Any) -> None:

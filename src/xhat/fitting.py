@@ -26,6 +26,7 @@ from xhat.model import Model
 from xhat.pca import fit_pca
 from xhat.preparing import Prepared, prepare
 from xhat.progress import Progress
+from xhat.sample import Sample
 from xhat.settings import Choices, Request, settle_training
 from xhat.sources import (
     Index,
@@ -69,7 +70,10 @@ class Fit:
     best_epoch: int = 0
     interrupted: bool = False
     identity_score: float | None = None
-    state: LoopState | None = field(default=None, repr=False)  # of partial_fit, between calls
+    # Of partial_fit, between calls: its state, rows seen, and whether ``fit`` measured the scores.
+    state: LoopState | None = field(default=None, repr=False)
+    sample: Sample | None = field(default=None, repr=False)
+    measured: bool = True
 
 
 def fit(
@@ -245,11 +249,13 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     """Calibrate the score, take the verdict, and let the model be PCA if PCA won."""
     state.optimizer = None  # as large as two models, and of no use any more
     model = ready.model(state.monitor.best_theta)
-    won = _pca_won(ready, state.monitor.best_theta)
-    if won:
-        model = replace(model, net=ready.baseline.net, theta=ready.baseline.theta)
-        ready.choices.said["selection"] = "PCA (nothing beat it on the held-out rows)"
-    is_pca = ready.shape.is_pca or won
+    is_pca = ready.shape.is_pca
+    verdict = _verdict(ready, model, is_pca=is_pca)
+    why = _pca_wins(ready, state.monitor.best_theta, verdict)
+    if why:
+        model, is_pca = ready.pca(), True
+        verdict = _verdict(ready, model, is_pca=True)
+        ready.choices.said["selection"] = f"PCA ({why})"
     _calibrate(ready, model)
     scores = np.empty(0)
     if len(ready.split.unseen):
@@ -260,7 +266,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
         model,
         ready.baseline,
         ready.choices.said,
-        _verdict(ready, model, is_pca=is_pca),
+        verdict,
         {"loss": state.monitor.loss, "held_out_loss": state.monitor.held_out},
         scores,
         state.epoch,
@@ -275,8 +281,11 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
     return result
 
 
-def _pca_won(ready: Prepared, theta: Vector) -> bool:
-    """Whether the network's gain over PCA on the held-out rows is within their noise.
+def _pca_wins(ready: Prepared, theta: Vector, verdict: Comparison) -> str:
+    """Return why the model is to be PCA; empty if it is not.
+
+    The network's gain over PCA on the held-out rows may be within their noise, or a few rows far
+    out, which it extrapolates to wildly, stand among the verdict's rows alone: these may overrule.
 
     The gain is the mean difference of the rows' losses, by weight; it must exceed GAIN of PCA's
     loss and one standard error of that mean. Picking the best of many epochs is otherwise enough
@@ -284,7 +293,7 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
     """
     net, base = ready.shape.net, ready.baseline
     if not net.linear_path or ready.held_out is None:
-        return False
+        return ""
     judging = ready.objective.judging
     pca = row_losses(ready.engine, judging(base.net), base.theta, ready.held_out)
     gain = pca - row_losses(ready.engine, judging(), theta, ready.held_out)
@@ -293,7 +302,11 @@ def _pca_won(ready: Prepared, theta: Vector) -> bool:
     w /= w.sum()
     mean = float(w @ gain)
     error = np.sqrt(float(w @ (gain - mean) ** 2) * float(w @ w))
-    return bool(mean <= max(GAIN * float(w @ pca), error))
+    if mean <= max(GAIN * float(w @ pca), error):
+        return "nothing beat it on the held-out rows"
+    if len(ready.split.verdict) and verdict.xhat > (1 + GAIN) * verdict.pca:
+        return f"the network had {verdict.ratio:.4g} times its loss on the rows of the verdict"
+    return ""
 
 
 def _calibrate(ready: Prepared, model: Model) -> None:

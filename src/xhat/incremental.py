@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from xhat import auto
-from xhat.calibration import store_codes, unseen
+from xhat.calibration import hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.errors import ParameterError
 from xhat.fitting import Fit
+from xhat.hidden import settle
 from xhat.maths.objective import Objective
 from xhat.preparing import prepare
+from xhat.sample import Sample
 from xhat.settings import Request
 from xhat.sources import Source, Subset, split_rows
 from xhat.spread import residual_spread
@@ -25,6 +28,8 @@ from xhat.train.schedules import Constant
 BATCH = 128
 #: Adam's usual rate; a schedule would need to know the number of calls.
 RATE = Constant(1e-3)
+#: Rows that must have been seen before what ``fit`` measured on held-out rows is measured anew.
+ENOUGH = 200
 
 
 def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
@@ -36,7 +41,8 @@ def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
         optimizer_given=True,  # the rules are for fits that know how many steps they take
     )
     ready = prepare(request, source, source, split_rows(source.n, 0.0, rng))
-    return Fit(ready.model(ready.start(rng)), ready.baseline, ready.choices.said)
+    model = ready.model(ready.start(rng))
+    return Fit(model, ready.baseline, ready.choices.said, measured=False)
 
 
 def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator) -> None:
@@ -70,14 +76,30 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     )
     train(plan, fit.state, lambda _: None)
     fit.model = replace(model, theta=fit.state.theta.copy())
-    fit.model.residual = residual_spread(fit.model, source.X, None)
-    part = store_codes(fit.model, source, source.everything)
-    if part is not None:
-        seen = Subset(source.X, source.everything)
-        part, _ = calibrate(part, [unseen(fit.model, part, seen, None)])
-    fit.model.code = part
+    fit.sample = Sample.of(source.X) if fit.sample is None else fit.sample.with_more(source.X)
+    sample = measured_on(fit)
+    if sample is not None:
+        _measure(fit, replace(source, X=sample))
     fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
     fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch
+    fit.held_out_scores = np.empty(0)
+
+
+def measured_on(fit: Fit) -> Any:
+    """Return the rows on which scores are measured; None while those of ``fit`` know better."""
+    if fit.sample is None or (fit.measured and fit.sample.seen < ENOUGH):
+        return None
+    return fit.sample.X
+
+
+def _measure(fit: Fit, source: Source) -> None:
+    """Measure the scale of the scores on a sample of all rows seen, which were trained on."""
+    model, rows = fit.model, Subset(source.X, source.everything)
+    model.residual = residual_spread(model, rows, None)
+    model.filling = settle([hide(model, rows, None)], model.schema, model.residual)
+    model.code = store_codes(model, source, source.everything)
+    if model.code is not None:
+        model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, None)])
 
 
 def _missing(source: Source) -> float:

@@ -1,0 +1,80 @@
+"""partial_fit in pieces of any size: scores are measured on all rows seen, not the last piece."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from xhat import Autoencoder, ParameterError, load
+from xhat.sample import ROWS, Sample
+
+
+def rows(n, seed):
+    W = np.random.default_rng(9).normal(size=(3, 8))
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 3)) @ W + 0.3 * rng.normal(size=(n, 8))
+
+
+def flagged(ae):
+    return (ae.predict(rows(2000, 1)) == -1).mean()
+
+
+@pytest.mark.parametrize("last", [1, 10, 16, 300])
+def test_the_size_of_the_last_piece_decides_nothing(last):
+    X = rows(1500, 0)
+    ae = Autoencoder(random_state=0).partial_fit(X[:-last]).partial_fit(X[-last:])
+    assert 0.02 < flagged(ae) < 0.11
+    assert ae.explain(X[:3]).shape == (3, 9)
+
+
+def test_many_small_pieces():
+    X, ae = rows(600, 0), Autoencoder(random_state=0)
+    for first in range(0, 600, 10):
+        ae.partial_fit(X[first : first + 10])
+    assert 0.02 < flagged(ae) < 0.13
+    assert ae.explain(X[:3]).shape == (3, 9)
+
+
+def test_a_fitted_model_keeps_its_scale_until_enough_rows_were_seen(tmp_path):
+    X = rows(1500, 0)
+    ae = Autoencoder(random_state=0, max_iter=10).fit(X)
+    offset, residual = ae.offset_, ae._fit.model.residual
+    for _ in range(3):
+        ae.partial_fit(X[:20])
+    assert ae.offset_ == offset
+    assert ae._fit.model.residual is residual
+    assert 0.02 < flagged(ae) < 0.1
+    ae.partial_fit(rows(300, 2))
+    assert ae.offset_ != offset
+    ae.save(tmp_path / "m.xhat")
+    again = load(tmp_path / "m.xhat").partial_fit(X[:20])
+    assert again.offset_ == ae.offset_
+
+
+def test_a_threshold_of_before_is_not_given():
+    X = rows(1500, 0)
+    ae = Autoencoder(random_state=0, max_iter=3).fit(X)
+    ae.threshold(0.05)
+    ae.partial_fit(3 * X + 5)
+    with pytest.raises(ParameterError, match="partial_fit holds no rows out"):
+        ae.threshold(0.05)
+
+
+def test_sparse_pieces_are_as_dense_ones():
+    X = scipy.sparse.random(500, 30, 0.2, "csr", random_state=0)
+    sparse = Autoencoder(3, random_state=0).partial_fit(X[:300]).partial_fit(X[300:])
+    dense = Autoencoder(3, random_state=0)
+    for part in (X[:300], X[300:]):
+        dense.partial_fit(part.toarray())
+    np.testing.assert_allclose(sparse.anomaly_score(X), dense.anomaly_score(X), rtol=1e-9)
+
+
+def test_a_sample_takes_every_row_with_the_same_probability():
+    sample, n = None, 20 * ROWS
+    for first in range(0, n, 512):
+        piece = np.arange(first, first + 512.0)[:, None]
+        sample = Sample.of(piece) if sample is None else sample.with_more(piece)
+    kept = sample.X[:, 0]
+    assert len(np.unique(kept)) == ROWS
+    assert sample.seen == n
+    parts = np.histogram(kept, 4, (0, n))[0]
+    assert np.abs(parts - ROWS / 4).max() < 5 * np.sqrt(ROWS / 4)

@@ -66,6 +66,7 @@ FLOORS = [
             "__main__",
             "__init__",
             "batch",
+            "manifest",
             "badrows",
             "interrupts",
         }

@@ -63,7 +63,10 @@ def test_shares_are_the_formula(ae):
 
 def test_shares_are_finite_where_distances_are_not(ae):
     model = ae._fit.model
-    for changes in ({"unit": 5e-324}, {"rows": np.full_like(model.code.rows, 1e200)}):
+    for changes in (
+        {"unit": 5e-324},
+        {"decoded": lambda codes: np.full((len(codes), model.net.d), 1e200)},
+    ):
         part = replace(model.code, **changes)
         with np.errstate(all="ignore"):
             shares = part.shares(compared(model, WINE))

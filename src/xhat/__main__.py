@@ -1,10 +1,11 @@
 """The ``xhat`` command: runs xhat.cli and turns every outcome into an exit code and one line.
 
-Exit codes (sysexits): 0 done, 64 usage, 65 data, 70 bug, 74 files; 130 and 143 interrupted.
+Exit codes (sysexits): 0 done, 64 usage, 65 data, 70 bug, 74 files; 129, 130 and 143 interrupted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -14,11 +15,10 @@ from typing import Any
 
 import click
 
+from xhat.errors import one_line
 from xhat.interrupts import Interrupted, exit_code, message, watched
 
 USAGE, DATA, BUG, FILES = 64, 65, 70, 74
-#: No line on standard error is longer.
-LONGEST = 300
 
 
 def main() -> None:
@@ -55,8 +55,9 @@ def _report(error: BaseException) -> int:
         _drop_stdout()
     if os.environ.get("XHAT_DEBUG") == "1":
         traceback.print_exception(error)
-    for line in lines:
-        print(one_line(line), file=sys.stderr)  # noqa: T201
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        for line in lines:
+            print(one_line(line), file=sys.stderr)  # noqa: T201
     return code
 
 
@@ -107,21 +108,6 @@ def _file_error(error: BaseException) -> str:
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a Python warning without the file and line that it came from."""
     print(one_line(f"warning: {message}"), file=sys.stderr)  # noqa: T201
-
-
-def one_line(text: str, longest: int = LONGEST) -> str:
-    """Return text on one line; the middle of a long one is left out, the way out stays.
-
-    Examples
-    --------
-    >>> one_line("too long by far", 10)
-    'to ... far'
-    """
-    text = " ".join(text.split())
-    if len(text) <= longest:
-        return text
-    end = longest // 3
-    return f"{text[: longest - end - 5]} ... {text[-end:]}"
 
 
 if __name__ == "__main__":

@@ -82,11 +82,9 @@ def missing_texts(table: Any, numeric: set[str]) -> Any:
     import pyarrow.csv  # noqa: PLC0415
 
     spellings = pa.array(pa.csv.ConvertOptions().null_values, pa.string())
-    for j, name in enumerate(table.column_names):
-        column = table.column(j)
-        if name not in numeric or not pa.types.is_string(column.type):
-            continue
-        missing = pc.is_in(column, value_set=spellings)
-        cells = pc.if_else(missing, pa.scalar(None, pa.string()), column)
-        table = table.set_column(j, name, cells)
-    return table
+    columns = table.columns
+    for j, field in enumerate(table.schema):
+        if field.name in numeric and pa.types.is_string(field.type):
+            missing = pc.is_in(columns[j], value_set=spellings)
+            columns[j] = pc.if_else(missing, pa.scalar(None, pa.string()), columns[j])
+    return pa.Table.from_arrays(columns, schema=table.schema)

@@ -13,13 +13,12 @@ that must be read whole) and keeps a manifest of its own.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xhat import files, interrupts
+from xhat import files, interrupts, manifest
 from xhat.cli_job import Job
 from xhat.cli_tools import Flags, Words, about
 from xhat.data.readers import FORMATS, read_row_group, read_table, row_groups
@@ -32,11 +31,6 @@ if TYPE_CHECKING:
 #: Rows of a part where the file itself has no row groups.
 BLOCK = 65_536
 PARQUET = (".parquet", ".pq")
-#: What every line of a manifest holds.
-_FIELDS = {
-    **dict.fromkeys(("part", "sha256", "input", "model", "options"), str),
-    **dict.fromkeys(("bytes", "input_bytes", "input_mtime_ns", "unit", "first_row", "rows"), int),
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class Unit:
 
     def part(self, suffix: str) -> str:
         """Return the name of the part."""
-        return f"{self.path.name}.{self.number:05d}{suffix}"
+        return manifest.part_name(self.path.name, self.number, suffix)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
@@ -96,6 +90,7 @@ class Batch:
 
         self.model, self.wish, self.flags = model, wish, flags
         self.inputs, self.out = _inputs(Path(folder)), Path(out)
+        self.sources = {path.name: path for path in self.inputs}
         if self.out.exists() and self.out.samefile(folder):
             raise ParameterError(f"-o {out} is the folder of the input: give another name")
         self.ae = load(model)
@@ -138,7 +133,7 @@ class Batch:
 
     def _sweep(self, name: str) -> None:
         """Remove what killed runs left of a file; other shards may be writing theirs."""
-        for path in self.left.pop(name[:100], []):
+        for path in self.left.pop(files.stem(name), []):
             files.remove(path)
 
     def _score(self, unit: Unit, table: Table, name: str) -> None:
@@ -164,7 +159,7 @@ class Batch:
             **self.how,
         }
         self.entries[name] = entry
-        files.append(self.manifest, _line(entry))
+        files.append(self.manifest, manifest.line(entry))
 
     def _units(self) -> Iterator[tuple[Unit, Table | None]]:
         """Yield this shard's units in order, with the table where a file must be read whole."""
@@ -187,45 +182,44 @@ class Batch:
 
     def _blocks(self, path: Path) -> Iterator[tuple[Unit, Table | None]]:
         known = [e for e in self.entries.values() if e["input"] == path.name]
-        total = sum(entry["rows"] for entry in known)
-        whole = sorted(entry["first_row"] for entry in known) == list(range(0, total, BLOCK))
-        if known and whole and any(entry["rows"] < BLOCK for entry in known):
-            for entry in known:  # all of it is done: no need to read it
+        if manifest.is_all(known, BLOCK):
+            for entry in known:  # no need to read it
                 yield Unit(path, entry["unit"], entry["first_row"], entry["rows"]), None
             return
         kept = [self.flags.id_column] if self.flags.id_column else []
         with about(str(path)):
             table = read_table(
-                str(path), missing=self.flags.missing, header=self.flags.header, verbatim=kept
-            )
+                str(path), missing=self.flags.missing, header=self.flags.header, verbatim=kept,
+                decimal=self.flags.decimal,
+            )  # fmt: skip
         for number, start in enumerate(range(0, table.n_rows, BLOCK)):
             yield Unit(path, number, start, min(BLOCK, table.n_rows - start)), table
 
-    def _finished(self, manifest: Path) -> dict[str, dict[str, Any]]:
+    def _finished(self, path: Path) -> dict[str, dict[str, Any]]:
         """Return the entries whose part is there and whose input is what it was."""
         entries = {}
-        for entry in _lines(manifest):
+        for entry in manifest.entries(path):
             if {key: entry.get(key) for key in self.how} != self.how:
                 raise ParameterError(
                     f"{self.out} holds scores of another model or with other options: give "
                     "another folder"
                 )
-            if self._is_intact(entry):
-                entries[entry["part"]] = entry
-        return entries
+            manifest.check_part(path, entry, self.wish.suffix)
+            entries[entry["part"]] = entry
+        return {name: entry for name, entry in entries.items() if self._is_intact(entry)}
 
     def _is_intact(self, entry: dict[str, Any]) -> bool:
-        part = self.out / Path(entry["part"]).name
-        source = next((p for p in self.inputs if p.name == entry["input"]), None)
+        part = self.out / str(entry["part"])
+        source = self.sources.get(entry["input"])
         if source is None:
             return part.exists()
         state = source.stat()
         same = (state.st_size, state.st_mtime_ns) == (entry["input_bytes"], entry["input_mtime_ns"])
-        return same and part.exists() and _digest(part) == entry["sha256"]
+        return bool(same and part.exists() and _digest(part) == entry["sha256"])
 
     def _write_manifest(self) -> None:
         """Replace the manifest by a sorted one, unless it is that already."""
-        data = b"".join(_line(self.entries[name]) for name in sorted(self.entries))
+        data = b"".join(manifest.line(self.entries[name]) for name in sorted(self.entries))
         if self.manifest.exists() and self.manifest.read_bytes() == data:
             return
         with files.atomic(self.manifest) as file:
@@ -267,26 +261,3 @@ def _inputs(folder: Path) -> list[Path]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _line(entry: dict[str, Any]) -> bytes:
-    return (json.dumps(entry, sort_keys=True) + "\n").encode()
-
-
-def _lines(manifest: Path) -> list[dict[str, Any]]:
-    """Return the entries of a manifest; a last line that a crash cut off is none."""
-    if not manifest.exists():
-        return []
-    entries = []
-    whole = manifest.read_bytes().split(b"\n")[:-1]
-    for number, line in enumerate(whole, 1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = None
-        if not isinstance(entry, dict) or any(
-            type(entry.get(name)) is not kind for name, kind in _FIELDS.items()
-        ):
-            raise DataError(f"{manifest}: line {number} is damaged: remove the file")
-        entries.append(entry)
-    return entries

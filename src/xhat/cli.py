@@ -35,6 +35,7 @@ DATA: list[Option] = [
     click.option("--uri", metavar="ENV:NAME", help="With --sql: the variable with the address."),
     click.option("--scratch", metavar="DIR", help="Where rows wait that memory does not hold."),
     click.option("--missing", multiple=True, metavar="TEXT", help="A spelling of an empty cell."),
+    click.option("--decimal", type=click.Choice([".", ","]), default=".", help="Before decimals."),
     *TALK,
 ]
 OUTPUT: list[Option] = [
@@ -68,6 +69,7 @@ def options(*groups: list[Option]) -> Option:
                     columns=split_names(given.pop("columns")),
                     missing=given.pop("missing"),
                     header=not given.pop("no_header"),
+                    decimal=given.pop("decimal"),
                     words=words,
                 )
             else:
@@ -85,7 +87,7 @@ def options(*groups: list[Option]) -> Option:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files, 130 and 143 interrupted. "
+    epilog="Exit codes: 0 done, 64 usage, 65 data, 70 bug, 74 files, 129, 130 and 143 interrupted. "
     "XHAT_DEBUG=1: tracebacks.",
 )
 @click.version_option(__version__, message="xhat %(version)s")
@@ -161,10 +163,10 @@ def encode(model: str, data: str, **given: Any) -> None:
 @options(DATA, OUTPUT)
 def reconstruct(model: str, data: str, **given: Any) -> None:
     """Write every row as the model rebuilds it, in the table's own columns and units."""
+    from xhat.cli_cells import write_rebuilt  # noqa: PLC0415
     from xhat.cli_job import Job  # noqa: PLC0415
 
-    job = Job(model, data, **given)
-    job.write_matrix(job.names, job.ae.reconstruct)
+    write_rebuilt(Job(model, data, **given))
 
 
 @cli.command()
@@ -172,10 +174,10 @@ def reconstruct(model: str, data: str, **given: Any) -> None:
 @options(DATA, OUTPUT)
 def impute(model: str, data: str, **given: Any) -> None:
     """Write the table with its empty cells filled; all other cells stay as they are."""
+    from xhat.cli_cells import write_filled  # noqa: PLC0415
     from xhat.cli_job import Job  # noqa: PLC0415
 
-    job = Job(model, data, **given)
-    job.write_matrix(job.names, job.ae.impute)
+    write_filled(Job(model, data, whole=True, **given))
 
 
 @cli.command()
@@ -193,11 +195,14 @@ def explain(model: str, data: str, *, spread_code: bool, **given: Any) -> None:
 
     job = Job(model, data, **given)
 
-    def top(parts: Any) -> dict[str, Any]:
-        columns = np.asarray(parts)[:, : len(job.names)]
-        return {"top": [job.names[j] for j in columns.argmax(axis=1)]}
+    columns = job.ae._names()  # noqa: SLF001
 
-    names = job.ae._names() if spread_code else job.ae._parts()  # noqa: SLF001
+    def top(parts: Any) -> dict[str, Any]:
+        own: Any = np.asarray(parts)[:, : len(columns)]
+        largest = zip(own.argmax(axis=1), own.any(axis=1), strict=True)
+        return {"top": [columns[j] if some else None for j, some in largest]}
+
+    names = columns if spread_code else job.ae._parts()  # noqa: SLF001
     job.write_matrix(names, functools.partial(job.ae.explain, spread_code=spread_code), top)
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from xhat.cli_tools import units
+from xhat.errors import printable
 
 
 def describe(path: str, *, as_json: bool) -> str:
@@ -31,17 +32,6 @@ def describe(path: str, *, as_json: bool) -> str:
         *(f"  {line}" for line in str(ae.verdict_ or "none").split("\n")),
     ]
     return "\n".join(map(printable, lines))
-
-
-def printable(text: str) -> str:
-    r"""Return text with control characters shown as escapes: the file may come from anyone.
-
-    Examples
-    --------
-    >>> printable("a\x1b[2J")
-    'a\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _layers(hidden: tuple[int, ...]) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xhat.badrows import filled, missing_texts, reasons, score_apart
-from xhat.cli_tools import Flags, about, check_output, modelled, open_data
+from xhat.cli_match import match_columns
+from xhat.cli_tools import Flags, about, check_output, open_data
 from xhat.errors import CellError, DataError, EmptyRowsWarning, ParameterError
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 class Chunk(NamedTuple):
-    """Some rows in the model's columns, what was set apart of them, the first one's number."""
+    """Some rows in the model's columns and in all that were read, and their first one's number."""
 
     rows: Any
+    table: Table
     ids: Any
     labels: list[Any] | None
     first: int
@@ -79,6 +81,7 @@ class Job:
         ae: Autoencoder | None = None,
         table: Table | None = None,
         first: int = 0,
+        whole: bool = False,
     ) -> None:
         from xhat import load  # noqa: PLC0415
         from xhat.data.stream import of_table  # noqa: PLC0415
@@ -94,62 +97,37 @@ class Job:
         self.ae = load(model) if ae is None else ae
         with about(data):
             self.stream = open_data(data, flags) if table is None else of_table(table)
-            self.columns = self._columns(modelled(self.stream, flags, apart).names)
-        named = getattr(self.ae, "feature_names_in_", None)
-        self.names = [str(name) for name in named] if named is not None else self.columns
-        kinds = self.ae.heads_
+            self.match = match_columns(self.ae, self.stream, data, flags, apart)
+        for note in () if whole else self.match.notes:
+            self.words.say(note)
+        kinds, left_out = self.ae.heads_, {s.name for s in self.ae._storage.left_out}  # noqa: SLF001
+        pairs = list(zip(self.match.columns, self.match.names, strict=False))
+        self.left_out = {column for column, name in pairs if name in left_out}
         self.numeric = {
             column
-            for column, name in zip(self.columns, self.names, strict=True)
+            for column, name in pairs
             if name in kinds and type(kinds[name]).__name__ != "Categorical"
         }
-
-    def _columns(self, there: list[str]) -> list[str]:
-        """Return the columns to hand to the model, in the model's order."""
-        named = getattr(self.ae, "feature_names_in_", None)
-        if named is None or not self.stream.named:
-            return self._match_positions(there)
-        return self._match_names(there, [str(name) for name in named])
-
-    def _match_positions(self, there: list[str]) -> list[str]:
-        d = self.ae.n_features_in_
-        if len(there) != d:
-            raise DataError(f"{len(there)} columns, but the model was fitted on {d}")
-        if self.stream.named or hasattr(self.ae, "feature_names_in_"):
-            which = self.data if not self.stream.named else "the model"
-            self.words.say(f"note: {which} has no column names: columns are taken by position")
-        return there
-
-    def _match_names(self, there: list[str], names: list[str]) -> list[str]:
-        missing = [name for name in names if name not in set(there)]
-        if missing:
-            shown = ", ".join(missing[:8]) + ", ..." * (len(missing) > 8)
-            raise DataError(f"{len(missing)} of the model's {len(names)} columns missing: {shown}")
-        extra = [name for name in there if name not in set(names)]
-        if extra:
-            shown = ", ".join(extra[:8]) + ", ..." * (len(extra) > 8)
-            self.words.say(f"note: ignored, unknown to the model: {shown}")
-        if [name for name in there if name in set(names)] != names:
-            self.words.say("note: columns reordered by name to the model's order")
-        return names
+        aside = [name for name in (self.id_column, self.apart) if name]
+        wanted = self.stream.names if whole else [*self.match.columns, *aside]
+        self.wanted = list(dict.fromkeys(wanted))
 
     def chunks(self) -> Iterator[Chunk]:
         """Walk over the rows in their order."""
         first = self.first
-        for table in self.stream.chunks():
+        for table in self.stream.select(self.wanted).chunks():
             ids = table.column(self.flags.id_column) if self.flags.id_column else None
             labels = table.values(self.apart) if self.apart else None
-            rows = table.select(self.columns).data
-            yield Chunk(
-                missing_texts(rows, self.numeric) if table.named else rows, ids, labels, first
-            )
+            rows = self.match.rows(table)
+            rows = missing_texts(rows, self.numeric) if table.named else rows
+            yield Chunk(rows, table, ids, labels, first)
             first += table.n_rows
 
     @property
     def matrix(self) -> Any:
         """All rows at once, for what needs them so."""
         with about(self.data):
-            return self.stream.select(self.columns).whole().data
+            return self.match.rows(self.stream.select(self.match.columns).whole())
 
     def apply(self, function: Callable[[Any], Any]) -> Any:
         """Return what ``function`` makes of all rows at once."""
@@ -157,7 +135,7 @@ class Job:
         with about(self.data):
             return function(matrix)
 
-    def _each(self, function: Callable[[Chunk], Columns]) -> Iterator[Columns]:
+    def each(self, function: Callable[[Chunk], Columns]) -> Iterator[Columns]:
         """Yield what ``function`` makes of each chunk; errors name the user's row and line.
 
         Warnings are said once for all chunks, at the end.
@@ -192,7 +170,7 @@ class Job:
 
         def make(chunk: Chunk) -> Columns:
             result = function(chunk.rows)
-            columns = {name: _column(result, j) for j, name in enumerate(names)}
+            columns = {name: column_of(result, j) for j, name in enumerate(names)}
             further = {} if more is None else more(result)
             for name in further:
                 if name in columns:
@@ -200,9 +178,9 @@ class Job:
                         f"column {name!r} has the name of a column of the output: rename it"
                     )
             numbers = [name for name, values in columns.items() if _is_array(values)]
-            return self._finish({**columns, **further}, numbers, chunk)
+            return self.finish({**columns, **further}, numbers, chunk)
 
-        self._write(self._each(make), names)
+        self.write(self.each(make), names)
 
     def write_scores(self, rate: float | None, *, keep: bool = False) -> None:
         """Write scores and outliers; with labels, say how good they are.
@@ -212,12 +190,15 @@ class Job:
         limit = -self.ae.offset_ if rate is None else self.ae.threshold(rate)
         seen: list[Any] = []
         labels: list[Any] = []
-        bad: list[CellError] = []
+        bad: list[int] = []  # of each chunk
+        shown: list[CellError] = []  # the first: to find its line, the file is read again
 
         def make(chunk: Chunk) -> Columns:
             if keep:
                 scores, errors = score_apart(self.ae.anomaly_score, chunk.rows)
-                bad.extend(self._placed(error, chunk) for error in errors.values())
+                bad.append(len(errors))
+                if errors and not shown:
+                    shown.append(self._placed(errors[min(errors)], chunk))
             else:
                 scores, errors = self.ae.anomaly_score(chunk.rows), {}
             if chunk.labels is not None:
@@ -227,19 +208,19 @@ class Job:
             if keep:
                 columns = {name: filled(values, errors) for name, values in columns.items()}
                 columns["reason"] = reasons(len(scores), errors)
-            return self._finish(columns, ["score"], chunk)
+            return self.finish(columns, ["score"], chunk)
 
-        self._write(self._each(make), ["score"])
-        if bad:
+        self.write(self.each(make), ["score"])
+        if shown:
+            rows = sum(bad)
             self.words.say(
-                f"note: {len(bad)} row{'s' * (len(bad) != 1)} could not be scored; "
-                f"the first: {bad[0]}"
+                f"note: {rows} row{'s' * (rows != 1)} could not be scored; the first: {shown[0]}"
             )
         if self.apart:
             with about(self.data):
-                self.words.say(rate_scores(np.array(seen), limit, labels))
+                self.words.show(rate_scores(np.array(seen), limit, labels))
 
-    def _finish(self, columns: Columns, numbers: Sequence[str], chunk: Chunk) -> Columns:
+    def finish(self, columns: Columns, numbers: Sequence[str], chunk: Chunk) -> Columns:
         """Round the numbers as asked, and put the id in front."""
         if self.digits is not None:
             pattern = f".{self.digits}g"
@@ -251,7 +232,8 @@ class Job:
             raise DataError(f"--id {self.id_column}: the output has a column of this name")
         return {self.id_column: chunk.ids, **columns}
 
-    def _write(self, tables: Iterator[Columns], numbers: Sequence[str]) -> None:
+    def write(self, tables: Iterator[Columns], numbers: Sequence[str]) -> None:
+        """Write tables as they come; ``numbers`` are the columns of an npy file."""
         from xhat.data.writers import write_tables  # noqa: PLC0415
 
         write_tables(tables, self.output, self.suffix, numbers=numbers)
@@ -267,7 +249,7 @@ def _rounded(values: Any, pattern: str) -> Any:
     return np.ma.masked_array(data, values.mask) if np.ma.isMaskedArray(values) else data
 
 
-def _column(result: Any, j: int) -> Any:
+def column_of(result: Any, j: int) -> Any:
     """Return a column of an array or an Arrow table: numbers as an array, all else as it is."""
     if not hasattr(result, "column_names"):
         return result[:, j]

@@ -46,7 +46,7 @@ def write_report(
     said = page.write_html(output)
     if as_json:
         print(page.json())  # noqa: T201
-    flags.words.say(said)
+    flags.words.show(said)
 
 
 def _limits(given: tuple[str, ...]) -> dict[str, int]:

@@ -9,7 +9,6 @@ import ast
 import contextlib
 import csv
 import difflib
-import errno
 import json
 import shlex
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xhat import files
-from xhat.errors import CellError, DataError, ParameterError
+from xhat.errors import CellError, DataError, ParameterError, one_line, printable
 
 if TYPE_CHECKING:
     from xhat.data.sql import Query
@@ -36,9 +35,13 @@ class Words:
     quiet: bool
 
     def say(self, text: str) -> None:
-        """Print a message."""
+        """Print a message, on one line: names in it may come from anyone's file."""
+        self.show(one_line(text))
+
+    def show(self, text: str) -> None:
+        """Print text of several lines, which holds no names from files."""
         if not self.quiet:
-            print(text, file=sys.stderr)  # noqa: T201
+            print("\n".join(map(printable, text.split("\n"))), file=sys.stderr)  # noqa: T201
 
     @contextlib.contextmanager
     def warnings(self) -> Iterator[None]:
@@ -62,6 +65,7 @@ class Flags:
     words: Words
     query: Query | None = None
     scratch: str | None = None
+    decimal: str = "."
 
 
 def split_names(values: Sequence[str]) -> list[str]:
@@ -98,7 +102,12 @@ def open_data(path: str, flags: Flags) -> Stream:
 
     kept = [name for name in (flags.id_column,) if name]
     stream = open_stream(
-        path, missing=flags.missing, header=flags.header, verbatim=kept, scratch=flags.scratch
+        path,
+        missing=flags.missing,
+        header=flags.header,
+        verbatim=kept,
+        scratch=flags.scratch,
+        decimal=flags.decimal,
     )
     numbers = [name for name in stream.names if _is_number(name)] if stream.named else []
     if numbers:
@@ -132,9 +141,8 @@ def check_output(output: str, *inputs: str) -> None:
         Path(path).exists() and Path(path).samefile(output) for path in inputs
     ):
         raise ParameterError(f"-o {output} would overwrite the input: give another name")
-    folder = files.replaceable(output).parent
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
+    if output != "-":
+        files.check_writable(output)
 
 
 def units(k: int) -> str:
@@ -169,7 +177,7 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     size = f"{stream.n_rows} rows, {len(kinds)} columns ({counts})"
     flags.words.say(f"{size} -> {units(ae.n_components_)}")
-    flags.words.say(str(ae.compare_pca()))
+    flags.words.show(str(ae.compare_pca()))
     flags.words.say(f"saved {output}")
     return ae
 

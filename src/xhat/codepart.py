@@ -5,8 +5,10 @@ Knows: encoded rows, and the engine that measures. Must not know: columns, how a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +43,8 @@ STEP = 4096
 DRAWN_STEP = 64
 #: Cells (rows x stored rows x columns) of which the shares are computed at a time.
 SHARED_CELLS = 2**20
+#: Held while stored codes are decoded: of several threads that score, one does it.
+_DECODING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class CodePart:
     ----------
     stored : ndarray of shape (m, k)
         Codes, each between that of a training row and a mean; number i is of set ``i % SETS``.
-    rows : ndarray of shape (m, d)
-        What they decode to, in the encoded columns' units.
+    decoded : callable
+        Gives what codes mean: encoded rows, in the encoded columns' units.
     unit : float
         Squared distance that counts as near.
     usual : float
@@ -64,11 +68,29 @@ class CodePart:
     """
 
     stored: Floats
-    rows: Matrix
+    decoded: Callable[[Floats], Matrix]
     unit: float
     usual: float
     weight: float
     engine: Engine
+
+    @property
+    def rows(self) -> Matrix:
+        """What the stored codes decode to, (m, d), from the first score on.
+
+        A table may have many more encoded columns than its model file has bytes for each of these
+        rows, so that a file which is only looked at should not make them.
+        """
+        if "_rows" not in self.__dict__:
+            with _DECODING:
+                if "_rows" not in self.__dict__:
+                    self.__dict__["_rows"] = self.decoded(self.stored)
+        rows: Matrix = self.__dict__["_rows"]
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: all but the rows, which can be computed again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_rows"}
 
     def nats(self, Z: Matrix) -> Floats:
         """Return what encoded rows Z add to the score, (n,)."""

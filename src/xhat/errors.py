@@ -2,6 +2,39 @@
 
 from __future__ import annotations
 
+#: No line on standard error is longer.
+LONGEST = 300
+
+
+def printable(text: str) -> str:
+    r"""Return text with control characters shown as escapes: it may come from anyone's file.
+
+    What is not printable in Unicode's sense is one: C0, C1, marks that turn the direction of text.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return text on one line; the middle of a long one is left out, the way out stays.
+
+    Examples
+    --------
+    >>> one_line("too long by far", 10)
+    'to ... far'
+    """
+    text = printable(" ".join(text.split()))
+    if len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 5]} ... {text[-end:]}"
+
 
 class XhatError(Exception):
     """Base class: everything xhat refuses on purpose."""

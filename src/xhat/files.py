@@ -20,6 +20,9 @@ from typing import IO, cast
 
 #: Temporary files begin with a dot and end so; whatever is left of them after a crash is rubbish.
 SUFFIX = ".xhat-tmp"
+#: Bytes of the final name in a temporary one, at most: file systems allow 255, and there are dots,
+#: SUFFIX and eight random letters, too.
+STEM_BYTES = 100
 
 
 def _no_fault(operation: str) -> None:
@@ -45,9 +48,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     final = replaceable(path)
     with _named(final):
         fault("create")
-        descriptor, name = tempfile.mkstemp(prefix=f".{final.name[:100]}.", suffix=SUFFIX,
-                                            dir=final.parent)  # fmt: skip
-    temporary = Path(name)
+        descriptor, temporary = _temporary(final)
     try:
         with _Whole(descriptor, final) as file:
             yield cast("IO[bytes]", file)
@@ -67,6 +68,48 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
         raise
     _sync_folder(final)
+
+
+def _temporary(final: Path) -> tuple[int, Path]:
+    """Open a new file beside the final one."""
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{stem(final.name)}.", suffix=SUFFIX, dir=final.parent
+    )
+    return descriptor, Path(name)
+
+
+def stem(name: str) -> str:
+    """Return as much of a file's name as its temporary names hold.
+
+    Examples
+    --------
+    >>> stem("m.xhat"), len(stem("模" * 80))
+    ('m.xhat', 33)
+    """
+    name = name[:STEM_BYTES]
+    while len(os.fsencode(name)) > STEM_BYTES:
+        name = name[:-1]
+    return name
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path under which no file can appear: now, not after the work is done.
+
+    Raises
+    ------
+    OSError
+        The folder is not there or closed, or the name is too long.
+    """
+    final = replaceable(path)
+    if not final.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(final.parent))
+    with _named(final):
+        fault("try")
+        with contextlib.suppress(FileNotFoundError):
+            final.lstat()  # the system's word on the name
+        descriptor, temporary = _temporary(final)
+        os.close(descriptor)
+        temporary.unlink()
 
 
 def replaceable(path: str | os.PathLike[str]) -> Path:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-from xhat.data.cells import Form
 from xhat.data.kinds import Categorical, Kind
+from xhat.data.values import Form
 from xhat.errors import ModelFileError
 from xhat.maths.activations import ACTIVATIONS
-from xhat.plain import conforms, construct, rebuild
+from xhat.plain import conforms, construct, is_shallow, rebuild
 from xhat.verdict import Comparison
 
 Check = Callable[[Any], bool]
@@ -73,7 +73,7 @@ CHECKS: dict[str, Check] = {
     "format": is_size,
     "sha256": is_text,
     "xhat_version": lambda v: is_text(v) and len(v) <= 40,
-    "parameters": lambda v: isinstance(v, dict),
+    "parameters": lambda v: isinstance(v, dict) and is_shallow(v),
     "columns": list_of(
         _fields(
             ("bend",),

@@ -1,8 +1,10 @@
-"""What the command line does when it is told to stop: Ctrl-C (SIGINT) and SIGTERM.
+"""What the command line does when it is told to stop: Ctrl-C (SIGINT), SIGTERM and SIGHUP.
 
 The first signal ends the command within GRACE seconds: a fit with a checkpoint writes its state at
 the end of the run of steps in progress, anything else stops at once. A second signal ends the
 process where it is. Nothing is lost by that: files appear whole or not at all.
+
+SIGHUP says that the terminal is gone; where it is ignored (nohup), it stays so.
 
 Python calls its handlers only between instructions of the main thread. A long call into C would
 hold them up, so a thread of its own is woken by the signal too, and has the last word.
@@ -19,12 +21,17 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from xhat.errors import one_line
+
 if TYPE_CHECKING:
     from xhat.train.checkpoint import Checkpoint
 
 #: Seconds between the first signal and the end of the process, at most.
 GRACE = 1.5
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: What tells a command to stop; Windows has no SIGHUP.
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Interrupted(BaseException):
@@ -75,16 +82,22 @@ def watched() -> Iterator[None]:
     _state.code, _state.checkpoint, _state.advice = 0, None, ""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    before = [signal.signal(number, _handle) for number in SIGNALS]
+    before = {number: signal.signal(number, _handle) for number in _heeded()}
     woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(ours,), daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(woken)
-        for number, handler in zip(SIGNALS, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
         theirs.close()  # ends the thread
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals to handle: not a SIGHUP that the process was told to ignore."""
+    ignored = signal.SIG_IGN
+    return [n for n in SIGNALS if n.name != "SIGHUP" or signal.getsignal(n) is not ignored]
 
 
 def _handle(number: int, _frame: object) -> None:
@@ -108,7 +121,7 @@ def _watch(ours: socket.socket) -> None:
                 return
         except TimeoutError:
             with contextlib.suppress(OSError, ValueError):
-                print(message(), file=sys.stderr, flush=True)  # noqa: T201
+                print(one_line(message()), file=sys.stderr, flush=True)  # noqa: T201
         os._exit(128 + number)
 
 

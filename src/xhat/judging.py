@@ -18,7 +18,7 @@ from xhat.maths.types import Vector
 from xhat.requests import Parameters, build_request
 from xhat.sources import Source
 from xhat.validation import TableInput
-from xhat.verdict import Comparison, compare
+from xhat.verdict import Comparison, compare_given
 
 if TYPE_CHECKING:
     from xhat.fitting import Fit
@@ -55,10 +55,7 @@ class Judging(TableInput):
         matrix = self._read(whole(X))
         source = self._source(matrix)
         is_pca = self._fit.verdict.is_pca if self._fit.verdict else False
-        index = np.arange(source.n)
-        return compare(
-            self._fit.model, self._fit.baseline, source, index, "rows given", is_pca=is_pca
-        )
+        return compare_given(self._fit.model, self._fit.baseline, source, is_pca=is_pca)
 
     def trace(self, x: Any) -> lesson.Trace:
         """Return every quantity of the derivation for one row: forward pass, loss, each factor."""

@@ -7,6 +7,7 @@ executed because a file says so: a name that is not on the list is an error.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from functools import cache
@@ -81,6 +82,26 @@ def _pairs(items: Any) -> list[tuple[str, Any]]:
     return pairs
 
 
+#: Lists and objects within each other that a parameter may hold; the deepest known holds four.
+DEEPEST = 16
+
+
+def is_shallow(value: Any, levels: int = DEEPEST) -> bool:
+    """Return whether lists and objects lie at most so many levels within each other.
+
+    Examples
+    --------
+    >>> is_shallow({"heads": [1, [2]]}), is_shallow([[[1]]], 2)
+    (True, False)
+    """
+    if not isinstance(value, (list, dict)):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(is_shallow(item, levels - 1) for item in items)
+
+
+#: The largest number of float64: whole numbers in JSON may be larger.
+_LARGEST = sys.float_info.max
 #: Fields that files written before they existed do not have.
 LATER: dict[type, set[str]] = {EarlyStopping: {"averaging"}, Masking: {"visible"}}
 
@@ -117,6 +138,8 @@ def conforms(value: Any, hint: Any) -> bool:
     --------
     >>> conforms(1, float), conforms(True, int), conforms(None, int | None)
     (True, False, True)
+    >>> conforms(10**400, float)
+    False
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
@@ -126,7 +149,7 @@ def conforms(value: Any, hint: Any) -> bool:
     if origin in (list, tuple):
         return isinstance(value, (list, tuple)) and all(conforms(v, inner[0]) for v in value)
     if hint is float:
-        return type(value) in (int, float)
+        return type(value) is float or (type(value) is int and abs(value) <= _LARGEST)
     if hint in (None, type(None)):
         return value is None
     return type(value) is hint

@@ -13,11 +13,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from xhat.data.containers import table_of, typed_table
+from xhat.data.restore import table_of, typed_table
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
 from xhat.filling import impute
 from xhat.maths.types import Matrix
+from xhat.requests import check_seed
 from xhat.validation import TableInput
 
 if TYPE_CHECKING:
@@ -123,5 +124,6 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
         return tables[0] if draws is None else tables
 
     def _generator(self) -> np.random.Generator:
+        check_seed(self.random_state)
         random = check_random_state(self.random_state)
         return np.random.default_rng(random.randint(2**31, size=4))

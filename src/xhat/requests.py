@@ -25,6 +25,10 @@ from xhat.train.schedules import Constant, Cosine, OneCycle
 PENALTIES = (L2, L1Code, KLSparsity, Contractive)
 CORRUPTIONS = (Masking, Gaussian, SaltAndPepper)
 SCHEDULES = (Constant, Cosine, OneCycle)
+#: Seeds are below what numpy's RandomState takes; counts beyond are no sizes of anything.
+SEEDS, MOST = 2**32, 2**40
+#: Characters of a value, and bits of a whole number, that an error repeats.
+LONGEST = 200
 
 
 class Parameters(Protocol):
@@ -45,7 +49,9 @@ class Parameters(Protocol):
     validation_fraction: Any
     stopping: Any
     contamination: Any
+    random_state: Any
     engine: Any
+    verbose: Any
 
 
 def build_request(p: Parameters) -> Request:
@@ -59,7 +65,7 @@ def build_request(p: Parameters) -> Request:
     hidden = _hidden(p.hidden)
     optimizer = _optimizer(p.optimizer)
     fraction = _number("validation_fraction", p.validation_fraction, 0, 0.5)
-    if p.contamination != "auto":
+    if not (isinstance(p.contamination, str) and p.contamination == "auto"):
         _number("contamination", p.contamination, 0, 0.5)
     _require(
         p.linear_path in ("auto", True, False), "linear_path", p.linear_path, "'auto' or a bool"
@@ -71,6 +77,9 @@ def build_request(p: Parameters) -> Request:
         p.corruption,
         "None, Masking(), Gaussian() or SaltAndPepper()",
     )
+    check_seed(p.random_state)
+    good = isinstance(p.verbose, (Integral, np.bool_))
+    _require(good and 0 <= int(p.verbose) <= MOST, "verbose", p.verbose, "0, 1 or 2")
     return Request(
         n_components=_count("n_components", p.n_components),
         hidden=hidden,
@@ -91,21 +100,57 @@ def build_request(p: Parameters) -> Request:
     )
 
 
+def check_seed(value: object) -> None:
+    """Refuse a ``random_state`` that gives no random numbers.
+
+    Raises
+    ------
+    ParameterError
+        Naming the value and what it may be.
+    """
+    good = value is None or value is np.random or isinstance(value, np.random.RandomState)
+    if isinstance(value, Integral):
+        good = 0 <= int(value) < SEEDS
+    expected = "None, a numpy.random.RandomState or a whole number from 0 to 2**32 - 1"
+    _require(good, "random_state", value, expected)
+
+
 def _require(good: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001
     if not good:
-        raise ParameterError(f"{name}={value!r}: expected {expected}")
+        raise ParameterError(f"{name}={_said(value)}: expected {expected}")
+
+
+def _said(value: object) -> str:
+    """Return a value as it is named in an error: on one line, the end of a long one cut off."""
+    if isinstance(value, int) and value.bit_length() > LONGEST:
+        return "a whole number of many digits"
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _float(value: Any) -> float:
+    """Return a number as a float; infinity for whole numbers beyond."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _count(name: str, value: object) -> int | None:
     if isinstance(value, str) and value == "auto":
         return None
-    good = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
-    _require(good, name, value, "'auto' or a whole number >= 1")
+    good = isinstance(value, Integral) and not isinstance(value, bool) and _is_size(value)
+    _require(good, name, value, "'auto' or a whole number from 1 to 2**40")
     return int(value)  # type: ignore[call-overload,no-any-return]
 
 
+def _is_size(value: Any) -> bool:
+    """Return whether a whole number could count rows, units or epochs: sums of them fit."""
+    return 1 <= int(value) <= MOST
+
+
 def _number(name: str, value: object, low: float, high: float) -> float:
-    good = isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
+    good = isinstance(value, Real) and not isinstance(value, bool) and low <= _float(value) <= high
     _require(good, name, value, f"a number from {low:g} to {high:g}")
     return float(value)  # type: ignore[arg-type]
 
@@ -114,7 +159,7 @@ def _hidden(value: object) -> tuple[int, ...] | None:
     if isinstance(value, str) and value == "auto":
         return None
     good = isinstance(value, (tuple, list)) and all(
-        isinstance(width, Integral) and int(width) >= 1 for width in value
+        isinstance(width, Integral) and _is_size(width) for width in value
     )
     _require(good, "hidden", value, "'auto' or widths >= 1 such as (128,) or ()")
     return tuple(int(width) for width in value)  # type: ignore[attr-defined]
@@ -130,7 +175,7 @@ def _activation(value: object, hidden: tuple[int, ...] | None) -> tuple[str, str
     good = (
         isinstance(value, (tuple, list))
         and len(value) == 2
-        and all(v in ACTIVATIONS for v in value)
+        and all(isinstance(v, str) and v in ACTIVATIONS for v in value)
     )
     _require(good, "activation", value, expected)
     pair: tuple[str, str] = (str(value[0]), str(value[1]))  # type: ignore[index]
@@ -183,7 +228,7 @@ def _schedule(value: object) -> Constant | Cosine | OneCycle | None:
         return None
     if isinstance(value, SCHEDULES):
         return value
-    good = isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < np.inf
+    good = isinstance(value, Real) and not isinstance(value, bool) and 0 < _float(value) < np.inf
     _require(good, "learning_rate", value, "'auto', a number > 0, Constant, Cosine or OneCycle")
     return Constant(float(value))  # type: ignore[arg-type]
 
@@ -201,7 +246,7 @@ def _stopping(value: object) -> EarlyStopping | None:
 
 def _engine(value: object) -> str:
     _require(
-        value in ("auto", "compiled", "reference"),
+        isinstance(value, str) and value in ("auto", "compiled", "reference"),
         "engine",
         value,
         "'auto', 'compiled' or 'reference'",

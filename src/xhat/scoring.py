@@ -13,7 +13,9 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from xhat import codepart
-from xhat.data.containers import numbers_frame, reasons_table, typed_table
+from xhat.data.containers import numbers_frame
+from xhat.data.reasonlist import reasons_table
+from xhat.data.restore import typed_table
 from xhat.data.stream import whole
 from xhat.errors import ParameterError
 from xhat.maths.quantiles import weighted_quantile

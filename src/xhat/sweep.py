@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from xhat.errors import DataError
+
 #: Rows that a sweep uses at most: more change its shape little and its cost much.
 MAX_ROWS = 20_000
+#: Rows that a sweep needs at least: two to fit on, one to judge by.
+LEAST_ROWS = 4
 #: Share of the rows held out, the same ones for every size.
 HELD_OUT = 0.25
 #: The smallest code whose loss is within this share of the way from the mean to the best.
@@ -113,6 +117,11 @@ def sweep(X: Any, n_components: Sequence[int] | None = None, **parameters: Any) 
 def sweep_rows(estimator: Any, X: Any, sizes: Sequence[int]) -> Sweep:
     """Fit clones of an estimator at several code sizes on at most MAX_ROWS rows of X."""
     n = int(X.shape[0])
+    if n < LEAST_ROWS:
+        raise DataError(
+            f"a sweep over code sizes needs at least {LEAST_ROWS} rows, and the table has {n}: "
+            "give more, or leave the sweep out (report: sweep=False, --no-sweep)"
+        )
     order = np.random.default_rng(0).permutation(n)[:MAX_ROWS]
     held = np.sort(order[: max(1, round(HELD_OUT * len(order)))])
     # The same held-out rows for every size, and one fit a size: no cross-fitting

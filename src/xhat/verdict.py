@@ -15,6 +15,7 @@ from xhat.data.batches import Rows, tiles
 from xhat.data.columns import Schema
 from xhat.data.kinds import Binary, Categorical, Count, Real
 from xhat.engines.base import Cells, Engine
+from xhat.errors import DataError
 from xhat.maths import heads
 from xhat.maths.objective import Objective
 from xhat.maths.objective import row_losses as losses_of_rows
@@ -120,6 +121,31 @@ def compare(
         angles=_angles(model, baseline),
         by_column=np.column_stack(losses).tolist(),
     )
+
+
+def compare_given(
+    model: Model, baseline: Baseline, source: Source, *, is_pca: bool = False
+) -> Comparison:
+    """Return the comparison on rows that a user gave.
+
+    Raises
+    ------
+    DataError
+        If no cell of them is observed: all losses would be 0.
+    """
+    index = np.arange(source.n)
+    found = compare(model, baseline, source, index, "rows given", is_pca=is_pca)
+    if not found.mean and not _is_observed(model, source, index):
+        raise DataError(
+            f"no cell of the {source.n} row{'s' if source.n > 1 else ''} is observed: there is "
+            "nothing to compare xhat and PCA on, give rows with cells"
+        )
+    return found
+
+
+def _is_observed(model: Model, source: Source, index: Index) -> bool:
+    encoded = source.walked(model.schema, index, np.float64)
+    return any(tile.mask is None or bool(tile.mask.any()) for tile in tiles(encoded))
 
 
 def _column_losses(

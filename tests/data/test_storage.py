@@ -12,7 +12,8 @@ from narwhals.stable import v2 as nw
 
 from xhat import Autoencoder
 from xhat.data.cells import Cells
-from xhat.data.containers import Storage, typed_table
+from xhat.data.containers import Storage
+from xhat.data.restore import typed_table
 from xhat.data.storage import Store, learn_store
 from xhat.errors import DataError
 

@@ -21,6 +21,9 @@ from xhat.errors import DataError
 
 #: More columns than this are a damaged header, or no table.
 MAX_COLUMNS = 2**24
+#: A CSC matrix may have so many rows, or this many times its stored numbers if that is more: what a
+#: CSR matrix says with its length, a CSC matrix merely declares.
+FREE_ROWS, ROWS_PER_NUMBER = 2**20, 100
 #: An archive may unpack to this many bytes, or to RATIO times its size if that is more: tables of
 #: zeros and ones reach 100; zeros alone, which no table is made of, 1000.
 MAX_UNPACKED, RATIO = 2**27, 300
@@ -112,13 +115,22 @@ def _plain_header(head: bytes, length: int) -> bytes:
     return length.to_bytes(2, "little") + head
 
 
+def _check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse a shape that no table has: NumPy's own words on some would not be errors of data."""
+    if len(shape) > 2:
+        raise DataError(f"an array of shape {shape}: rows by columns are expected")
+    if len(shape) == 2 and shape[1] > MAX_COLUMNS:
+        raise DataError(f"an array of {shape[1]} columns: at most {MAX_COLUMNS} are read")
+    if 0 in shape and max(shape) > MAX_COLUMNS:
+        raise DataError(f"an array of shape {shape}: it holds no rows")
+
+
 def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], start: int, size: int) -> None:
     expected = start + math.prod(shape) * dtype.itemsize
     if size != expected:
         what = "cut off" if size < expected else "longer than its array"
         raise DataError(f"the file is {what}: {size} bytes where {expected} are expected")
-    if len(shape) == 2 and shape[1] > MAX_COLUMNS:
-        raise DataError(f"an array of {shape[1]} columns: at most {MAX_COLUMNS} are read")
+    _check_shape(shape)
 
 
 def _sparse(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Any:
@@ -135,6 +147,11 @@ def _sparse(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> An
     if len(shape) != 2 or min(shape) < 0 or shape[1] > MAX_COLUMNS:
         raise DataError(f"a sparse matrix of shape {shape}: rows by columns are expected")
     data, indices, indptr = (_member(archive, members[name]) for name in names)
+    if kind == "csc" and shape[0] > (most := max(FREE_ROWS, ROWS_PER_NUMBER * data.size)):
+        raise DataError(
+            f"a sparse matrix of {shape[0]} rows with {data.size} numbers in them: at most {most} "
+            "rows are read, save it as CSR (matrix.tocsr())"
+        )
     _check_indices(kind, shape, data, indices, indptr)
     matrix = cls((data, indices, indptr), shape=shape).tocsr()
     matrix.sum_duplicates()

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from xhat.data.delimited import EMPTY, NO_ROWS, Before, Dialect, delimiter_of, parse_block
 from xhat.data.scratch import Folder
 from xhat.errors import DataError
@@ -52,7 +54,7 @@ class TextFiles:
             yield self.only.rename_columns(self.names)
             return
         for path in self.paths:
-            with _naming(path, self.paths), Path(path).open("rb") as file:
+            with naming(path, self.paths), Path(path).open("rb") as file:
                 for data, before in _blocks(file):
                     names = None if self.dialect.header and not before.lines else self.raw_names
                     table = parse_block(data, self.dialect, names, self.types, before)
@@ -82,7 +84,7 @@ def survey(paths: list[str], dialect: Dialect, scratch: str | None) -> TextFiles
     blocks, kept = 0, b""
     for path in paths:
         files.rows.append(0)
-        with _naming(path, paths), _opened(path) as file:
+        with naming(path, paths), _opened(path) as file:
             for data, before in _blocks(file):
                 table = _first_look(files, data, before)
                 columns = columns or [Column() for _ in table.columns]
@@ -137,7 +139,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _naming(path: str, paths: list[str]) -> Iterator[None]:
+def naming(path: str, paths: list[str]) -> Iterator[None]:
     """Name the file of a folder in which something is wrong."""
     try:
         yield
@@ -149,32 +151,35 @@ def _naming(path: str, paths: list[str]) -> Iterator[None]:
 
 def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, Before]]:
     """Cut a file between rows; yields the bytes and what stands before them."""
-    rest, lines = b"", 0
+    rest, lines, inside = b"", 0, False
     while piece := file.read(BLOCK):
-        data = rest + piece
-        cut = _last_row_end(data)
-        if cut == 0 and len(data) > LONGEST_ROW:
+        cut = _last_row_end(piece, inside=inside)
+        inside ^= piece.count(b'"') % 2 == 1
+        data, rest = (rest + piece[:cut], piece[cut:]) if cut else (b"", rest + piece)
+        if not cut and len(rest) > LONGEST_ROW:
             raise DataError(
                 f"line {lines + 1} begins a row of more than {LONGEST_ROW >> 20} MB: is a "
                 "quotation mark left open?"
             )
-        rest = data[cut:]
-        if data[:cut].strip():
-            yield data[:cut], Before(lines, lines)
-        lines += data.count(b"\n", 0, cut)
+        if data.strip():
+            yield data, Before(lines, lines)
+        lines += data.count(b"\n")
     if rest.strip():
         yield rest, Before(lines, lines)
 
 
-def _last_row_end(data: bytes) -> int:
-    """Return the position behind the last line break outside quotation marks, 0 if none."""
+def _last_row_end(data: bytes, *, inside: bool) -> int:
+    """Return the position behind the last line break outside quotation marks, 0 if none.
+
+    ``inside``: the data begin between quotation marks.
+    """
     end = data.rfind(b"\n")
-    marks = data.count(b'"', 0, end) if end >= 0 else 0
-    while end >= 0 and marks % 2:
-        before = data.rfind(b"\n", 0, end)
-        marks -= data.count(b'"', max(before, 0), end)
-        end = before
-    return end + 1
+    if (data.count(b'"', 0, max(end, 0)) + inside) % 2 == 0:
+        return end + 1
+    cells = np.frombuffer(data, np.uint8)
+    quoted = np.bitwise_xor.accumulate(cells == ord('"')) ^ inside
+    ends = np.flatnonzero((cells == ord("\n")) & ~quoted)
+    return int(ends[-1]) + 1 if len(ends) else 0
 
 
 def _line_of(path: str, row: int) -> int | None:

@@ -9,22 +9,26 @@ what a value means is then asked once a value, not once a cell.
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
-from xhat.errors import CellError
+from xhat.data.values import (
+    PLAIN,
+    Form,
+    form_of_values,
+    is_missing,
+    is_number,
+    number_of,
+    plain_level,
+)
+from xhat.errors import CellError, DataError
 
-Form = Literal["number", "integer", "bool", "level", "time", "left out"]
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-
-#: Types whose values Python's hash tables tell apart as the levels of a column are told apart.
-PLAIN = frozenset({str, np.str_, float, int, bool, type(None)})
 
 
 class Encoded(NamedTuple):
@@ -56,6 +60,27 @@ def _floats(series: Any) -> Floats:
         else:
             cells = native.to_numpy(np.float64, na_value=np.nan)
     return np.asarray(cells, dtype=np.float64)
+
+
+def _floats_of_arrow(column: Any) -> Floats:
+    """Return decimals as numbers, times of day as seconds since midnight; NaN where missing."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_decimal(column.type):
+        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    ticks = column.cast(pa.time64("us"), safe=False).cast(pa.int64()).cast(pa.float64())
+    return np.asarray(ticks.to_numpy(), dtype=np.float64) / 1e6
+
+
+def _is_foreign(kind: Any) -> bool:
+    """Whether an Arrow type, or that of a dictionary's values, has no single value in a cell."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    types, inner = pa.types, getattr(kind, "value_type", kind)
+    if types.is_nested(kind) or types.is_run_end_encoded(kind) or types.is_nested(inner):
+        return True
+    binary = types.is_binary(inner) or types.is_large_binary(inner)
+    return bool(binary or types.is_fixed_size_binary(inner) or types.is_binary_view(inner))
 
 
 class Cells:
@@ -114,44 +139,91 @@ class Cells:
             return places.to_numpy().astype(np.intp), uniques.to_list()
         return _distinct_values(self._cells())
 
+    @property
+    def is_clock(self) -> bool:
+        """Whether the container's type is one of dates, times or durations."""
+        return self.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time)
+
     def natural_form(self) -> Form:
         """Return the form that the container's own type asks for."""
         dtype = self.dtype
         if dtype is None or dtype in (nw.Object, nw.Unknown):
-            return _form_of_values(self.values())
+            return form_of_values(self.values())
         if dtype == nw.Boolean:
             return "bool"
         if dtype.is_numeric():
             return "integer" if dtype.is_integer() else "number"
-        if dtype in (nw.Date, nw.Datetime, nw.Duration):
+        if self.is_clock:
             return "time"
         return "level"
 
+    def check_type(self) -> None:
+        """Refuse a column whose cells are no single values: lists, maps, bytes.
+
+        Raises
+        ------
+        DataError
+            Naming the column and its type.
+        """
+        kind = self._foreign_type()
+        if kind is not None:
+            raise DataError(
+                f"column {self.name!r} is of type {kind}: a cell is a number, a text, true or "
+                f"false, a date or a time; leave the column out (--drop {self.name}; "
+                f"heads={{{self.name!r}: 'ignore'}}) or convert it"
+            )
+
+    def _foreign_type(self) -> Any:
+        """Return the type of a column whose cells are no single values, else None."""
+        if self.dtype is None and np.asarray(self.series).dtype != object:
+            return None
+        if self.dtype is None or self.dtype == nw.Object:
+            return "bytes" if any(isinstance(v, bytes) for v in self._cells()) else None
+        kind = getattr(self.series.to_native(), "type", None)
+        if kind is not None and _is_foreign(kind):
+            return kind
+        return self.dtype if self.dtype in (nw.List, nw.Array, nw.Struct, nw.Binary) else None
+
     def numbers(self, form: Form = "number") -> Floats | None:
         """Return numbers (NaN where missing), or None if a cell is none; texts are read by form."""
-        dtype = self.dtype
-        if dtype is not None and dtype.is_numeric() and dtype != nw.Decimal:
-            cells = _floats(self.series)
-            return None if form == "time" and not np.isnan(cells).all() else cells
-        if dtype is not None and dtype in (nw.Date, nw.Datetime):
-            moments = self.series.cast(nw.Datetime("us")) if dtype == nw.Date else self.series
-            return _floats(moments.dt.timestamp("us")) / 1e6
-        if dtype is not None and dtype == nw.Duration:
-            return _floats(self.series.dt.total_microseconds()) / 1e6
+        typed = self._typed_numbers()
+        if typed is not None:
+            wrong = form == "time" and self.series.dtype.is_numeric() and not np.isnan(typed).all()
+            return None if wrong else typed
         values = self.values()
         try:
             plain: set[type] = {type(None)} if form == "time" else {float, int, bool, type(None)}
             if set(map(type, values)) <= plain:
                 return np.array(values, dtype=np.float64)  # None becomes NaN
-            numbers = [np.nan if v is None else _number(v, form) for v in values]
+            numbers = [np.nan if v is None else number_of(v, form) for v in values]
             return np.array(numbers, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             return None
 
+    def _typed_numbers(self) -> Floats | None:
+        """Return the numbers of a column whose type says that all cells have one, else None."""
+        dtype = self.dtype
+        if dtype is None:
+            return None
+        if dtype in (nw.Date, nw.Datetime):
+            moments = self.series.cast(nw.Datetime("us")) if dtype == nw.Date else self.series
+            return _floats(moments.dt.timestamp("us")) / 1e6
+        if dtype == nw.Duration:
+            return _floats(self.series.dt.total_microseconds()) / 1e6
+        if dtype in (nw.Time, nw.Decimal):
+            is_arrow = self.series.implementation.is_pyarrow()
+            return _floats_of_arrow(self.series.to_native()) if is_arrow else None
+        return _floats(self.series) if dtype.is_numeric() else None
+
     def refusal(self, form: Form) -> CellError:
         """Return the error that names the first cell that is not of this form."""
         values = self.values()
-        bad = [i for i, v in enumerate(values) if v is not None and not is_number(v, form)]
+        other = (dt.date, dt.time, dt.timedelta) if form != "time" else ()
+        bad = [
+            i
+            for i, v in enumerate(values)
+            if v is not None and (isinstance(v, other) or not is_number(v, form))
+        ]
         others = f" ({len(bad)} such cells)" if len(bad) > 1 else ""
         expected = {"time": "date or time", "bool": "true or false"}.get(form, "number")
         problem = f"{values[bad[0]]!r:.60} is no {expected}{others}"
@@ -199,80 +271,3 @@ def damaged(name: str, bad: Sequence[tuple[int, Any]], count: int, total: int) -
         f"{shown}{', ...' * (count > 3)}; correct these cells, have them read as missing "
         "(--missing), or set the column's head to 'categorical'"
     )
-
-
-def _form_of_values(values: Sequence[Any]) -> Form:
-    """Return the form of Python objects: what all of them are."""
-    types = set(map(type, values)) - {type(None)}
-
-    def all_are(*wanted: type) -> bool:
-        return all(issubclass(found, wanted) for found in types)
-
-    if all_are(bool, np.bool_):
-        return "bool"
-    if all_are(int, np.integer):
-        return "integer"
-    if all_are(int, float, np.number, decimal.Decimal):
-        return "number"
-    if all_are(dt.date, dt.timedelta):
-        return "time"
-    if not all_are(str, bytes, int, float, np.generic, decimal.Decimal, dt.date):
-        for v in values:
-            if v is not None and not isinstance(
-                v, (str, bytes, int, float, np.generic, decimal.Decimal, dt.date)
-            ):
-                float(v)  # raises the TypeError that says what a cell may be
-    return "level"
-
-
-def is_missing(value: Any) -> bool:
-    """None, NaN, NaT, pandas' NA and masked values are missing cells."""
-    if value is None or value is np.ma.masked:
-        return True
-    try:
-        return bool(value != value)  # noqa: PLR0124  NaN and NaT differ from themselves
-    except (TypeError, ValueError):
-        return True  # pandas' NA refuses to be compared
-
-
-def is_number(value: Any, form: Form = "number") -> bool:
-    """Whether a value is a number, or text that reads as one, or a time."""
-    try:
-        _number(value, form)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _number(value: Any, form: Form = "number") -> float:
-    if isinstance(value, str):
-        return _number_of_text(value.strip(), form)
-    if isinstance(value, dt.datetime):
-        return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
-    if isinstance(value, dt.date):
-        return (value - dt.date(1970, 1, 1)).total_seconds()
-    if isinstance(value, dt.timedelta):
-        return value.total_seconds()
-    if form == "time":  # seconds, days, nanoseconds? since when?
-        raise ValueError(f"{value!r} is no time")
-    return float(value)
-
-
-def _number_of_text(text: str, form: Form) -> float:
-    """Return what a text stands for in a column of this form: one bad cell makes a CSV's texts."""
-    if form == "time":
-        return _number(dt.datetime.fromisoformat(text))
-    if form == "bool" and text.lower() in ("true", "false"):
-        return float(text.lower() == "true")
-    if "_" in text:  # a number to Python only
-        raise ValueError(text)
-    return float(text)
-
-
-def plain_level(value: Any) -> Any:
-    """Return the level a value is: text, a number or a boolean."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, (str, int, float, bool)) else str(value)

@@ -6,6 +6,7 @@ Knows: delimiters, headers, spellings of an empty cell. Must not know: models.
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from xhat.errors import DataError
 DELIMITERS = (",", ";", "\t")
 EMPTY = "the file is empty: a header line and rows are expected"
 NO_ROWS = "the file has a header but no rows"
+#: Digits behind a zero, up to the end of the cell; what stands before a cell but a delimiter.
+_CODE, _BEFORE = rb"0[0-9]+[^0-9.eE+\-/:]", (b"\n", b'"', b" ")
+_IS_CODE = r"^\s*0[0-9]+\s*$"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Dialect:
     missing: tuple[str, ...] = ()
     header: bool = True
     verbatim: tuple[str, ...] = ()
+    decimal: str = "."
 
 
 class Before(NamedTuple):
@@ -70,8 +75,11 @@ def parse_block(
     except UnicodeDecodeError as error:
         line = before.lines + data.count(b"\n", 0, error.start) + 1
         raise DataError(f"line {line} is not UTF-8 text: save the file as UTF-8") from None
+    if not data.endswith(b"\n"):
+        data += b"\n"  # pyarrow does not take a header without it for one
     try:
-        return _read(data, dialect, threads=True, refused=[], names=names, types=types)
+        table = _read(data, dialect, threads=True, refused=[], names=names, types=types)
+        return table if types else _codes_as_text(table, data, dialect, names)
     except pa.ArrowInvalid:
         refused: list[Any] = []
         try:
@@ -79,6 +87,24 @@ def parse_block(
             return _read(data, dialect, threads=False, refused=refused, names=names, types=types)
         except pa.ArrowInvalid as error:
             raise DataError(_reason(data, refused, str(error), before)) from None
+
+
+def _codes_as_text(table: Any, data: bytes, dialect: Dialect, names: list[str] | None) -> Any:
+    """Return the table with columns of codes, such as 01003, as text: numbers lose the zero."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    delimiter = (dialect.delimiter or delimiter_of(data)).encode()
+    if not any(re.search(before + _CODE, data) for before in (re.escape(delimiter), *_BEFORE)):
+        return table
+    numbers = [f.name for f in table.schema if pa.types.is_integer(f.type)]
+    numbers += [f.name for f in table.schema if pa.types.is_floating(f.type)]
+    text = dict.fromkeys(numbers, pa.string())
+    written = _read(data, dialect, threads=True, refused=[], names=names, types=text)
+    for j, field in enumerate(written.schema):
+        if field.name in text and pc.any(pc.match_substring_regex(written[j], _IS_CODE)).as_py():
+            table = table.set_column(j, field, written.column(j))
+    return table
 
 
 def _read(
@@ -116,6 +142,7 @@ def _read(
             null_values=spellings,
             column_types={**dict.fromkeys(_verbatim(dialect), pa.string()), **(types or {})},
             strings_can_be_null=False,
+            decimal_point=dialect.decimal,
         ),
     )
     return _empty_texts(table, ("", *dialect.missing), tuple(_verbatim(dialect)))
@@ -129,15 +156,15 @@ def _empty_texts(table: Any, spellings: tuple[str, ...], verbatim: tuple[str, ..
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
+    wanted = pa.array(sorted({text.strip() for text in spellings}), pa.string())
+    columns = table.columns  # one new table at the end: set_column copies all columns each time
     for j, field in enumerate(table.schema):
         if not pa.types.is_string(field.type) or field.name in verbatim:
             continue
-        cells, wanted = pc.utf8_trim_whitespace(table.column(j)), {s.strip() for s in spellings}
-        empty = pc.is_in(cells, value_set=pa.array(sorted(wanted), pa.string()))
+        empty = pc.is_in(pc.utf8_trim_whitespace(columns[j]), value_set=wanted)
         if pc.any(empty).as_py():
-            column = pc.if_else(empty, pa.scalar(None, pa.string()), table.column(j))
-            table = table.set_column(j, field, column)
-    return table
+            columns[j] = pc.if_else(empty, pa.scalar(None, pa.string()), columns[j])
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _verbatim(dialect: Dialect) -> list[str]:

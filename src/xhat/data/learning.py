@@ -13,11 +13,12 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.cells import Cells, Form
+from xhat.data.cells import Cells
 from xhat.data.containers import Storage
 from xhat.data.scratch import View
 from xhat.data.storage import Store, nothing, numbers_of, settle_levels, wanted_form
 from xhat.data.table import Table
+from xhat.data.values import Form
 from xhat.errors import DataError
 
 Floats = npt.NDArray[np.float64]

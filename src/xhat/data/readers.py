@@ -7,14 +7,15 @@ file, settled after all of it was read; nothing is dropped or filled in silence.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xhat.data.arrays import load_npy, load_npz
+from xhat.data.arrow import parquet_file, plain_columns, read_ipc, reading, valid
 from xhat.data.delimited import Dialect, parse
 from xhat.data.table import Table
 from xhat.errors import DataError, MissingExtraError
@@ -30,6 +31,7 @@ def read_table(
     missing: Sequence[str] = (),
     header: bool = True,
     verbatim: Sequence[str] = (),
+    decimal: str = ".",
 ) -> Table:
     """Read a file by its extension; "-" is CSV on standard input.
 
@@ -43,6 +45,8 @@ def read_table(
         Whether the first line holds the names (CSV and TSV).
     verbatim : sequence of str
         Columns to keep as text exactly as written, for passing through.
+    decimal : str
+        The sign before decimals (CSV and TSV).
 
     Raises
     ------
@@ -62,54 +66,48 @@ def read_table(
     if suffix in TEXT:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         dialect = Dialect(
-            "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim)
+            "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim), decimal
         )
         table = parse(data, dialect)
     else:
-        table = _read_arrow(path, suffix)
+        table = read_ipc(path) if suffix in ARROW else _read_parquet(path)
     return _named(table)
 
 
 def row_groups(path: str) -> list[int]:
     """Return the number of rows of each row group of a Parquet file."""
     need_pyarrow(Path(path).suffix)
-    with _parquet(path) as file:
+    with parquet_file(path) as file:
         metadata = file.metadata
         return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
 
 def read_row_group(path: str, number: int) -> Table:
     """Read one row group of a Parquet file."""
-    with _parquet(path) as file:
-        return _named(file.read_row_group(number))
+    with parquet_file(path) as file:
+        return _named(valid(file.read_row_group(number)))
 
 
-@contextlib.contextmanager
-def _parquet(path: str) -> Iterator[Any]:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    with Path(path).open("rb") as source:
-        try:
-            with pq.ParquetFile(source, page_checksum_verification=True) as file:
-                yield file
-        except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise DataError(f"not a Parquet file, or a damaged one ({reason})") from None
+def _read_parquet(path: str) -> Any:
+    """Return all of a Parquet file."""
+    with parquet_file(path) as file:
+        # Not read_table: its dataset has columns of its own and trips over names that stand twice
+        return valid(file.read())
 
 
 def _named(table: Any) -> Table:
     """Return a pyarrow table whose names are all different, as a table."""
-    names = check_unique([str(name) for name in table.column_names])
+    with reading("a table with names"):
+        names = check_unique([str(name) for name in table.column_names])
     return Table(plain_columns(table), names)
 
 
 def check_unique(names: list[str]) -> list[str]:
     """Return the names of the columns, or refuse one that stands there twice."""
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice, times = Counter(names).most_common(1)[0]
         raise DataError(
-            f"the column name {twice!r} stands {names.count(twice)} times in the header: rename "
+            f"the column name {twice!r} stands {times} times in the header: rename "
             "these columns, or give --no-header if the file has no header"
         )
     return names
@@ -121,51 +119,6 @@ def need_pyarrow(suffix: str) -> None:
         raise MissingExtraError(
             f"{suffix} files need pyarrow: pip install 'xhat[table]' (npy and npz work without)"
         )
-
-
-def _read_arrow(path: str, suffix: str) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    data = pa.BufferReader(Path(path).read_bytes())
-    try:
-        if suffix in ARROW:
-            is_file = data.read(6) == b"ARROW1"  # the format's magic; a stream has none
-            data.seek(0)
-            return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(data).read_all()
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
-        # Not read_table: its dataset has columns of its own and trips over names that stand twice
-        return pq.ParquetFile(data, page_checksum_verification=True).read()
-    except (pa.ArrowException, OSError) as error:
-        what = "an Arrow" if suffix in ARROW else "a Parquet"
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(f"not {what} file, or a damaged one ({reason})") from None
-
-
-def plain_columns(table: Any) -> Any:
-    """Decode dictionaries and decimals, which are numbers and text in disguise."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    for j, field in enumerate(table.schema):
-        column = table.column(j)
-        if isinstance(field.type, pa.BaseExtensionType):
-            column = _unwrapped(column)
-        if pa.types.is_dictionary(field.type):
-            column = column.cast(field.type.value_type)
-        if pa.types.is_decimal(column.type):
-            column = column.cast(pa.float64())
-        if column.type != field.type:
-            table = table.set_column(j, field.name, column)
-    return table
-
-
-def _unwrapped(column: Any) -> Any:
-    """Return what an extension type is stored as; PostgreSQL's numeric is text for numbers."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    kind, storage = str(getattr(column.type, "type_name", "")), column.type.storage_type
-    plain = column.cast(storage)
-    return plain.cast(pa.float64()) if kind == "numeric" else plain
 
 
 def _array(matrix: Any) -> Table:

@@ -10,12 +10,15 @@ once, and come back untouched.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xhat.data.cells import Cells, Floats, Form, damaged, is_number
+from xhat.data.cells import Cells, Floats, damaged
+from xhat.data.values import Form, has_comma, has_unit, is_code, is_number
 from xhat.errors import DataError
 
 #: A text column with at least this share of numbers is taken for a damaged column of numbers.
@@ -60,17 +63,29 @@ class Store:
         CellError
             Naming the first cell that does not have this column's form.
         """
+        if self.form == "left out":
+            return np.full(len(column), np.nan)
+        column.check_type()
         if self.form == "level":
             known = {level: float(i) for i, level in enumerate(self.levels)}
             found = column.encoded()
-            numbers = [known.get(level, float(len(known))) for level in found.levels]
+            numbers = [_place(level, known) for level in found.levels]
             return np.array([*numbers, np.nan])[found.codes]
-        if self.form == "left out":
-            return np.full(len(column), np.nan)
         cells = column.numbers(self.form)
-        if cells is None:
+        if cells is None or (self.form != "time" and column.is_clock and not np.isnan(cells).all()):
             raise column.refusal(self.form)
         return cells
+
+
+def _place(level: Any, known: dict[Any, float]) -> float:
+    """Return a level's number; 7 or true is the text "7" or "true" if only that is known.
+
+    A CSV column of texts holds numbers only in some files.
+    """
+    if level in known or isinstance(level, str):
+        return known.get(level, float(len(known)))
+    text = str(level).lower() if isinstance(level, bool) else str(level)
+    return known.get(text, float(len(known)))
 
 
 def numbers_of(cells: Cells) -> Floats:
@@ -89,6 +104,7 @@ def numbers_of(cells: Cells) -> Floats:
 
 def wanted_form(cells: Cells, wish: str | None) -> Form:
     """Return the form of a column with cells: what the user's head asks for, or its own."""
+    cells.check_type()
     if wish == "categorical":
         return "level"
     if wish is None:
@@ -125,9 +141,11 @@ def learn_store(cells: Cells, wish: str | None) -> Store:
     total = int(counts.sum())
     if not total:
         return nothing(cells.name)
-    good = int(counts[[is_number(value) for value in originals]].sum())
-    if wish is None and _is_damaged(good, total):
-        raise DataError(cells.not_numeric())
+    if wish is None:
+        shares = Shares(dict(zip(originals, counts.tolist(), strict=True)))
+        if shares.is_damaged:
+            raise DataError(cells.not_numeric())
+        shares.check_signs(cells.name)
     return _of_levels(cells.name, levels, total, wish)
 
 
@@ -136,11 +154,58 @@ def settle_levels(
 ) -> Store:
     """Settle a column of levels from how often, and in which row first, each of them occurs."""
     total = sum(counts.values())
-    bad = sorted((first_row[v], v) for v in counts if not is_number(v))
-    good = total - sum(counts[v] for _, v in bad)
-    if wish is None and _is_damaged(good, total):
-        raise DataError(damaged(name, bad, total - good, total))
+    if wish is None:
+        shares = Shares(counts)
+        if shares.is_damaged:
+            bad = sorted((first_row[v], v) for v in counts if not is_number(v))
+            raise DataError(damaged(name, bad, sum(counts[v] for _, v in bad), total))
+        shares.check_signs(name)
     return _of_levels(name, list(counts), total, wish)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How many cells of a column of levels, by value, are numbers or nearly so."""
+
+    counts: dict[Any, int]
+
+    def _count(self, *kinds: Callable[[Any], bool]) -> int:
+        return sum(n for value, n in self.counts.items() if any(kind(value) for kind in kinds))
+
+    def _most(self, count: int) -> bool:
+        return count >= NUMERIC_SHARE * sum(self.counts.values())
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether nearly all texts are numbers but some are not; codes such as 01003 are none."""
+        good = self._count(is_number)
+        damage = self._most(good) and good < sum(self.counts.values())
+        return damage and not self._count(is_code)
+
+    def check_signs(self, name: str) -> None:
+        """Refuse numbers with a decimal comma; warn of numbers with a sign, which are levels.
+
+        Raises
+        ------
+        DataError
+            Naming the column and a cell.
+        """
+        if self._count(has_comma) and self._most(self._count(has_comma, is_number)):
+            raise DataError(
+                f"column {name!r} holds numbers with a comma ({self._first(has_comma)!r}): read "
+                "the file with --decimal , (pandas: decimal=','), write thousands without commas, "
+                "or set the column's head to 'categorical'"
+            )
+        if self._count(has_unit) and self._most(self._count(has_unit, is_number)):
+            warnings.warn(
+                f"column {name!r} holds numbers with a sign ({self._first(has_unit)!r}), so they "
+                "are texts to xhat, not numbers: write them without it",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    def _first(self, kind: Callable[[Any], bool]) -> Any:
+        return next(value for value in self.counts if kind(value))
 
 
 def nothing(name: str) -> Store:
@@ -156,8 +221,3 @@ def _of_levels(name: str, levels: list[Any], total: int, wish: str | None) -> St
         )
         return Store(name, "left out", reason=reason)
     return Store(name, "level", tuple(sorted(levels, key=lambda v: (str(type(v)), v))))
-
-
-def _is_damaged(good: int, total: int) -> bool:
-    """Whether nearly all texts are numbers but some are not."""
-    return NUMERIC_SHARE * total <= good < total

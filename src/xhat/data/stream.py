@@ -7,6 +7,7 @@ is a Table; a CSV's types are settled in a first pass over all of it, all other 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from xhat.data import blocks
+from xhat.data import arrow, blocks
 from xhat.data.containers import is_frame, without_mask
 from xhat.data.delimited import Dialect
 from xhat.data.readers import (
@@ -24,7 +25,6 @@ from xhat.data.readers import (
     TEXT,
     check_unique,
     need_pyarrow,
-    plain_columns,
     read_table,
 )
 from xhat.data.table import Table
@@ -34,6 +34,8 @@ from xhat.errors import DataError
 CHUNK_ROWS, CHUNK_BYTES = 65_536, 16 * 2**20
 
 Chunks = Callable[[], Iterator[Table]]
+#: A walk over the rows of a binary file in some columns (None: all), after an empty table of all.
+Walk = Callable[[str, "list[str] | None"], Iterator[Any]]
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Stream:
         A fresh walk over the rows, as tables of at least one row.
     place : callable
         Where the user finds a row ("line 12"), or None.
+    reader : callable or None
+        What reads these columns alone, where the format can.
     once : bool
         Whether the rows can be walked over only once (a query, a reader).
     scratch : str or None
@@ -60,6 +64,7 @@ class Stream:
     named: bool
     chunks: Chunks
     place: Callable[[int], str | None] = field(default=lambda _: None)
+    reader: Callable[[list[str]], Chunks] | None = None
     once: bool = False
     scratch: str | None = None
     n_rows: int = 0  # known after a whole walk by ``gathered``
@@ -70,6 +75,8 @@ class Stream:
         names = [self.names[empty.position(name)] for name in names]
         if names == self.names:
             return self
+        if self.reader is not None:
+            return replace(self, names=names, chunks=self.reader(names))
         chunks = self.chunks
         return replace(self, names=names, chunks=lambda: (t.select(names) for t in chunks()))
 
@@ -123,11 +130,14 @@ def of_arrow(X: Any) -> Stream:
     """Return the stream of an object with ``__arrow_c_stream__``: it can be walked over once."""
     import pyarrow as pa  # noqa: PLC0415
 
-    reader = pa.RecordBatchReader.from_stream(X)
-    names = check_unique([str(name) for name in reader.schema.names])
+    with arrow.reading("an Arrow stream"):
+        reader = pa.RecordBatchReader.from_stream(X)
+        names = check_unique(arrow.empty(reader.schema).column_names)
 
     def chunks() -> Iterator[Table]:
         for batch in reader:
+            with arrow.reading("an Arrow stream"):
+                arrow.valid(batch)
             yield from _cut(pa.Table.from_batches([batch]), names)
 
     return Stream(names, named=True, chunks=chunks, once=True)
@@ -140,6 +150,7 @@ def open_stream(
     header: bool = True,
     verbatim: Sequence[str] = (),
     scratch: str | None = None,
+    decimal: str = ".",
 ) -> Stream:
     """Open a file, a folder of files or a pattern such as ``data/*.parquet``; "-" is CSV on stdin.
 
@@ -157,15 +168,15 @@ def open_stream(
     if suffix in TEXT:
         need_pyarrow(suffix)
         dialect = Dialect(
-            "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim)
+            "\t" if suffix == ".tsv" else None, tuple(missing), header, tuple(verbatim), decimal
         )
         stream = _text(paths, dialect, scratch)
     elif suffix in (".parquet", ".pq"):
         need_pyarrow(suffix)
-        stream = _arrow(paths, _parquet)
+        stream = _binary(paths, _parquet)
     elif suffix in ARROW:
         need_pyarrow(suffix)
-        stream = _arrow(paths, _ipc)
+        stream = _binary(paths, arrow.walk_ipc)
     else:
         stream = _arrays(paths)
     return replace(stream, scratch=scratch)
@@ -174,10 +185,11 @@ def open_stream(
 def find_files(path: str) -> list[str]:
     """Return the files that a path, a folder or a pattern stands for, in the order of their names.
 
-    Hidden files and files of another kind are not looked at in folders.
+    Hidden files, files of another kind, pipes and devices are not looked at in folders.
     """
     if Path(path).is_dir():
-        found = sorted(str(p) for p in Path(path).iterdir() if p.suffix.lower() in FORMATS)
+        inside = [p for p in Path(path).iterdir() if p.suffix.lower() in FORMATS]
+        found = sorted(str(p) for p in inside if p.is_file() or not p.exists())  # or a broken link
         found = [name for name in found if not Path(name).name.startswith((".", "_"))]
     elif not Path(path).exists() and any(sign in path for sign in "*?["):
         found = sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())  # noqa: PTH207
@@ -196,84 +208,60 @@ def _text(paths: list[str], dialect: Dialect, scratch: str | None) -> Stream:
 
     def chunks() -> Iterator[Table]:
         for table in files.tables():
-            yield Table(plain_columns(table), files.names)
+            yield Table(arrow.plain_columns(table), files.names)
 
     return Stream(check_unique(files.names), named=True, chunks=chunks, place=files.place)
 
 
-def _arrow(paths: list[str], walk: Callable[[str], Iterator[Any]]) -> Stream:
+def _binary(paths: list[str], walk: Walk) -> Stream:
     """Return a stream of binary files; the first file's columns are everybody's."""
-    first = next(walk(paths[0]))
-    names = check_unique([str(name) for name in first.schema.names])
-    schema = plain_columns(first.slice(0, 0)).schema
+    with blocks.naming(paths[0], paths):
+        first = next(walk(paths[0], None))
+        names = check_unique(first.column_names)
+        types = dict(zip(names, arrow.plain_columns(first).schema.types, strict=True))
 
-    def chunks() -> Iterator[Table]:
-        for path in paths:
-            for table in walk(path):
-                if table.schema.names != first.schema.names:
-                    raise DataError(f"{path} has other columns than {paths[0]}")
-                for chunk in _cut(table, names):
-                    yield Table(_cast(chunk.data, schema, path), names)
+    def reader(wanted: list[str]) -> Chunks:
+        def chunks() -> Iterator[Table]:
+            for path in paths:
+                with blocks.naming(path, paths):
+                    tables = walk(path, None if wanted == names else wanted)
+                    if next(tables).column_names != names:
+                        raise DataError(f"its columns are not those of {paths[0]}")
+                    for chunk in itertools.chain.from_iterable(_cut(t, wanted) for t in tables):
+                        yield replace(chunk, data=_cast(chunk.data, types))
 
-    return Stream(names, named=True, chunks=chunks)
+        return chunks
+
+    return Stream(names, named=True, chunks=reader(names), reader=reader)
 
 
-def _cast(table: Any, schema: Any, path: str) -> Any:
+def _cast(table: Any, types: dict[str, Any]) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
-    if table.schema.types == schema.types:
+    wanted = [types[name] for name in table.column_names]
+    if table.schema.types == wanted:
         return table
     try:
-        return table.cast(schema)
+        return table.cast(pa.schema(zip(table.column_names, wanted, strict=True)))
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{path}: its columns have other types ({error})") from None
+        raise DataError(f"its columns have other types ({error})") from None
 
 
 def _cut(table: Any, names: list[str]) -> Iterator[Table]:
-    rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, table.num_columns))))
+    rows = _chunk_rows(table.num_columns)
     for start in range(0, table.num_rows, rows):
-        yield Table(plain_columns(table.slice(start, rows)), names)
+        yield Table(arrow.plain_columns(table.slice(start, rows)), names)
 
 
-def _parquet(path: str) -> Iterator[Any]:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        with pq.ParquetFile(
-            path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True
-        ) as file:
-            rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, file.metadata.num_columns))))
-            yield file.schema_arrow.empty_table()
-            for batch in file.iter_batches(batch_size=rows, use_threads=False):
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise DataError(f"not a Parquet file, or a damaged one ({error})") from None
+def _parquet(path: str, wanted: list[str] | None) -> Iterator[Any]:
+    with arrow.parquet_file(path) as file:
+        columns = max(1, file.metadata.num_columns)
+    yield from arrow.walk_parquet(path, wanted, _chunk_rows(columns))
 
 
-def _ipc(path: str) -> Iterator[Any]:
-    import pyarrow as pa  # noqa: PLC0415
-
-    try:
-        with pa.OSFile(path) as data:
-            is_file = data.read(6) == b"ARROW1"  # the format's magic; a stream has none
-            data.seek(0)
-            if is_file:
-                with pa.ipc.open_file(data) as reader:
-                    yield reader.schema.empty_table()
-                    for i in range(reader.num_record_batches):
-                        yield pa.Table.from_batches([reader.get_batch(i)])
-            else:
-                with pa.ipc.open_stream(data) as reader:
-                    yield reader.schema.empty_table()
-                    for batch in reader:
-                        yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise DataError(f"not an Arrow file, or a damaged one ({error})") from None
+def _chunk_rows(width: int) -> int:
+    """Return the rows of a chunk of ``width`` columns."""
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, width))))
 
 
 def _arrays(paths: list[str]) -> Stream:
@@ -301,7 +289,7 @@ def _npy_rows(path: str) -> Iterator[Any]:
     """Read an array in pieces, not through a map: mapped pages would count as our memory."""
     mapped = read_table(path).data
     n, width = mapped.shape
-    step = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, width))))
+    step = _chunk_rows(width)
     if not mapped.flags.c_contiguous:
         for start in range(0, n, step):
             yield np.array(mapped[start : start + step])

@@ -6,8 +6,10 @@ Knows: pyarrow tables, arrays, CSR matrices. Must not know: file formats, models
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,12 +69,23 @@ class Table:
 
     def position(self, name: str) -> int:
         """Return the number of a column; blanks around names do not count."""
-        if name in self.names:
-            return self.names.index(name)
-        stripped = [known.strip() for known in self.names]  # headers such as "a, b, c"
-        if stripped.count(name) == 1:
-            return stripped.index(name)
+        if name in self._positions:
+            return self._positions[name]
+        if name in self._stripped:
+            return self._stripped[name]
         close = difflib.get_close_matches(name, self.names, 1)
         some = ", ".join(self.names[:8]) + ", ..." * (len(self.names) > 8)
         hint = f"did you mean {close[0]!r}?" if close else f"the columns are {some}"
         raise DataError(f"there is no column {name!r}; {hint}")
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """The number of each column by its name; the first of equal names counts."""
+        return {name: j for j, name in reversed(list(enumerate(self.names)))}
+
+    @cached_property
+    def _stripped(self) -> dict[str, int]:
+        """The same by names without blanks around them (headers such as "a, b, c"), if unique."""
+        stripped = [name.strip() for name in self.names]
+        times = Counter(stripped)
+        return {name: j for j, name in enumerate(stripped) if times[name] == 1}

@@ -6,8 +6,10 @@ Knows: formats. Must not know: models. pyarrow is imported only for Parquet and 
 from __future__ import annotations
 
 import csv
+import decimal
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -97,15 +99,23 @@ def _text(tables: Iterable[Columns], suffix: str) -> Iterator[str]:
             parts = [_plain(column[start : start + CHUNK]) for column in columns.values()]
             rows = zip(*parts, strict=True)
             if suffix == ".jsonl":
-                buffer.writelines(
-                    json.dumps(dict(zip(names, row, strict=True)), default=str) + "\n"
-                    for row in rows
-                )
+                buffer.writelines(_json_line(names, row) for row in rows)
             else:
                 writer.writerows(rows)
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
+
+
+def _json_line(names: list[str], row: tuple[Any, ...]) -> str:
+    """Return a row as JSON, which knows neither infinity nor NaN: they are null."""
+    cells = (None if isinstance(v, float) and not math.isfinite(v) else v for v in row)
+    line = dict(zip(names, cells, strict=True))
+    return json.dumps(line, default=_json_cell, allow_nan=False) + "\n"
+
+
+def _json_cell(value: Any) -> Any:
+    return float(value) if isinstance(value, decimal.Decimal) else str(value)
 
 
 def _plain(values: Any) -> list[Any]:
@@ -122,7 +132,7 @@ def _write_array(tables: Iterable[Columns], file: IO[bytes], numbers: Sequence[s
     rows, width, dtype = 0, 0, np.dtype(np.float64)
     for columns in tables:
         names = list(columns) if numbers is None else numbers
-        matrix = np.column_stack([np.asarray(columns[name]) for name in names])
+        matrix = np.column_stack([_numbers(name, columns[name]) for name in names])
         if width == 0:
             width, dtype = matrix.shape[1], matrix.dtype
             _array_header(file, (0, width), dtype)
@@ -131,6 +141,30 @@ def _write_array(tables: Iterable[Columns], file: IO[bytes], numbers: Sequence[s
     file.seek(0)
     _array_header(file, (rows, width), dtype)
     file.seek(0, os.SEEK_END)
+
+
+def _numbers(name: str, values: Any) -> Any:
+    """Return a column as an array of numbers; of Arrow's types as float64, which has a NaN.
+
+    Raises
+    ------
+    ParameterError
+        Naming a column that holds something else.
+    """
+    if hasattr(values, "to_pylist"):
+        import pyarrow as pa  # noqa: PLC0415
+
+        kinds, kind = pa.types, values.type
+        plain = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_boolean)
+        if any(is_kind(kind) for is_kind in plain):
+            values = values.cast(pa.float64()).to_numpy()
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise ParameterError(
+            f"npy holds numbers only, and column {name!r} holds something else; write csv, parquet "
+            "or arrow"
+        )
+    return array
 
 
 def _array_header(file: IO[bytes], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
@@ -150,8 +184,13 @@ def _write_arrow(tables: Iterable[Columns], file: IO[bytes], suffix: str) -> Non
     import pyarrow as pa  # noqa: PLC0415
 
     writer: Any = None
+    known: dict[str, Any] = {}  # levels of each dictionary so far
     for columns in tables:
         arrays = {name: _arrow(values) for name, values in columns.items()}
+        if suffix in ARROW:
+            for name, array in arrays.items():
+                if pa.types.is_dictionary(array.type):
+                    arrays[name], known[name] = _extended(array, known.get(name))
         if writer is None:
             schema = pa.schema([(name, array.type) for name, array in arrays.items()])
             writer = _arrow_writer(file, schema, suffix)
@@ -163,14 +202,36 @@ def _write_arrow(tables: Iterable[Columns], file: IO[bytes], suffix: str) -> Non
 def _arrow(values: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
-    return values if isinstance(values, pa.ChunkedArray) else pa.array(values)
+    if isinstance(values, pa.ChunkedArray):
+        return values
+    array = pa.array(values)
+    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _extended(column: Any, known: Any) -> tuple[Any, Any]:
+    """Return a dictionary column over the levels known so far and its own: a file has one list."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    kind = column.type
+    if known is None and column.num_chunks:
+        known = column.chunk(0).dictionary  # in its order
+    cells = pa.array([], kind.value_type) if not column.num_chunks else pa.concat_arrays(
+        [chunk.cast(kind.value_type) for chunk in column.chunks]
+    )  # fmt: skip
+    levels = cells.unique().drop_null()
+    if known is not None:
+        levels = pa.concat_arrays([known, levels.filter(pc.invert(pc.is_in(levels, known)))])
+    places = pc.index_in(cells, levels).cast(kind.index_type)
+    return pa.DictionaryArray.from_arrays(places, levels, ordered=kind.ordered), levels
 
 
 def _arrow_writer(file: IO[bytes], schema: Any, suffix: str) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     if suffix in ARROW:
-        return pa.ipc.new_file(file, schema)
+        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        return pa.ipc.new_file(file, schema, options=options)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     return pq.ParquetWriter(file, schema, write_page_checksum=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,15 @@ import numpy as np
 import xhat
 from xhat.errors import ParameterError
 from xhat.report import codes, images, sections
+from xhat.report.curve import curve
 from xhat.report.facts import Facts, gather
 from xhat.report.limits import Cuts, Limits
 from xhat.report.packing import plain, short
 from xhat.report.page import Report, render
+from xhat.requests import build_request
 
 if TYPE_CHECKING:
     from xhat.sweep import Sweep
-
-#: Cells (rows times columns) up to which "auto" fits the sweep as part of the report, where the
-#: compiled engine knows the table: up to seven fits, some seconds on two cores.
-SWEEP_CELLS = 60_000
 
 
 def make_report(
@@ -41,28 +39,38 @@ def make_report(
     limits: Limits | None = None,
 ) -> Report:
     """Return the report of a fitted estimator on rows X; ``Autoencoder.report`` documents it."""
+    build_request(ae)  # set_params may have given what a fit refuses
     limits = limits or Limits()
     facts = gather(ae, X, limits, names)
     shape = images.check_shape(image_shape, len(facts.schema.columns))
     title = title or f"{type(X).__name__} of {facts.n:,} rows"
-    curve = _sweep(sweep, facts, X, f"xhat sweep {title}" if command else None)
+    over_sizes = curve(sweep, facts, X, f"xhat sweep {title}" if command else None)
     header = _header(facts, title, command, shape)
-    asked, cut_to_size = limits, False
-    while True:
-        content = assemble(facts, limits, shape, curve, header)
-        if cut_to_size:
-            content["cuts"].insert(
-                0,
-                {
-                    "what": f"limits were lowered so that the page has at most "
-                    f"{asked.max_size:,} bytes",
-                    "how": f"max_size={4 * asked.max_size}",
-                },
-            )
+    return _fitting(lambda limits: assemble(facts, limits, shape, over_sizes, header), limits)
+
+
+def _fitting(contents: Callable[[Limits], dict[str, Any]], limits: Limits) -> Report:
+    """Return the report under the largest limits with which its page is small enough, if any are.
+
+    The page says that limits were lowered, and whether that was enough.
+    """
+    most, content = limits.max_size, contents(limits)
+    page = render(content)
+    cut = {"what": f"limits were lowered so that the page has at most {most:,} bytes"}
+    cut["how"] = f"max_size={len(page)}"
+    while len(page) > most and limits != limits.smaller():
+        limits = limits.smaller()
+        content = contents(limits)
+        content["cuts"].insert(0, cut)
         page = render(content)
-        if len(page) <= limits.max_size or limits == limits.smaller():
-            return Report(content, page)
-        limits, cut_to_size = limits.smaller(), True
+    if len(page) > most:
+        cut["what"] = (
+            f"limits are as low as they go, and the page still has more than {most:,} bytes: "
+            f"about {len(page) // 1000 + 1:,} kB"
+        )
+        content["cuts"] = [cut, *(said for said in content["cuts"] if said is not cut)]
+        page = render(content)
+    return Report(content, page)
 
 
 def assemble(
@@ -76,19 +84,21 @@ def assemble(
     cuts = Cuts()
     shown = sections.choose_columns(facts, limits, cuts)
     drawn = np.arange(len(facts.schema.columns)) if shape else shown
+    plane = codes.plane(facts, limits, shown, cuts)
+    walk = codes.decoder(facts, limits, drawn, cuts)
     content = {
         "format": 1,
         "header": header,
         "verdict": sections.verdict(facts),
         "losses": sections.losses(facts, limits),
         "sweep": sweep,
-        "plane": codes.plane(facts, limits, shown, cuts),
+        "plane": plane,
         "scores": sections.scores(facts),
         "strangest": sections.strangest(facts, limits, shown),
         "columns": sections.columns(facts, shown),
-        "originals": sections.originals(facts, limits, shown),
+        "originals": sections.originals(facts, limits, shown, codes.units_of(walk, facts, limits)),
         "units": codes.units(facts, limits, shown),
-        "walk": codes.decoder(facts, limits, drawn, cuts),
+        "walk": walk,
         "images": None if shape is None else images.images(facts, shape, limits, cuts),
         "settings": sections.settings(facts),
     }
@@ -116,26 +126,6 @@ def _header(
         "made": now.strftime("%Y-%m-%d %H:%M UTC"),
         "command": command or f'ae.report(X{", " * bool(image)}{image}).write_html("report.html")',
         "loss": "training loss per row, mean over the rows",
-    }
-
-
-def _sweep(sweep: Any, facts: Facts, X: Any, shell: str | None) -> dict[str, Any]:
-    """Return the curve over code sizes, or why there is none and how to get it."""
-    from xhat.sweep import MAX_ROWS, Sweep, code_sizes, sweep_rows  # noqa: PLC0415
-
-    if isinstance(sweep, Sweep):
-        return sweep.to_dict()
-    cells = min(facts.n, MAX_ROWS) * len(facts.schema.columns)
-    quick = facts.model.engine.name == "compiled" and cells <= SWEEP_CELLS
-    if sweep is True or (sweep == "auto" and quick):
-        d = len(facts.schema.columns)
-        sizes = code_sizes(d if facts.k < d else facts.schema.d, facts.k)
-        return sweep_rows(facts.ae, X, sizes).to_dict()
-    reason = "as asked" if sweep is False else "several fits would take a while"
-    return {
-        "left_out": reason,
-        "command": "ae.report(X, sweep=True)",
-        "shell": shell,
     }
 
 

@@ -56,11 +56,11 @@ def plane(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> dict[str
 
 def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
     """Return per unit: its weight on each column, its histogram, the rows that excite it most."""
-    H = facts.codes.astype(np.float64)
-    low, high = np.quantile(H, [0.05, 0.95], axis=0)
-    weights = _weights(facts, np.median(H, axis=0), low, high)
+    count = min(facts.k, limits.units)
+    H = facts.codes[:, :count].astype(np.float64)
+    weights = unit_weights(facts, count)
     found = []
-    for u in range(min(facts.k, limits.units)):
+    for u in range(count):
         counts, edges = np.histogram(H[:, u], BINS)
         top = np.argsort(-H[:, u], kind="stable")[:5]
         found.append(
@@ -87,15 +87,15 @@ def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
     }
 
 
-def _weights(facts: Facts, middle: Floats, low: Floats, high: Floats) -> Floats:
-    """Return one signed number per unit and table column."""
+def unit_weights(facts: Facts, count: int) -> Floats:
+    """Return one signed number for each of the first units and every table column."""
     if hasattr(facts.ae, "W_star_"):
-        return np.asarray(facts.ae.W_star_, dtype=np.float64).T
+        return np.asarray(facts.ae.W_star_[:, :count], dtype=np.float64).T
     net, model = facts.model.net, facts.model
     theta = model.parameters(np.float64)
     ends = []
-    for bound in (low, high):
-        H = np.tile(middle, (net.k, 1))
+    for bound in np.quantile(facts.codes[:, :count].astype(np.float64), [0.05, 0.95], axis=0):
+        H = np.tile(facts.middle, (count, 1))
         np.fill_diagonal(H, bound)
         ends.append(predict(net.blocks, model.engine.decode(net, theta, H)))
     change = ends[1] - ends[0]
@@ -110,30 +110,47 @@ def _weights(facts: Facts, middle: Floats, low: Floats, high: Floats) -> Floats:
 
 def decoder(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> dict[str, Any]:
     """Return what the sliders need: the decoder's weights, or curves where it is too large."""
-    H = facts.codes.astype(np.float64)
-    low, high = np.quantile(H, [0.01, 0.99], axis=0)
-    flat = high <= low
-    low[flat] -= 0.5
-    high[flat] += 0.5
-    common = {
-        "low": rounded(low),
-        "high": rounded(high),
-        "middle": rounded(np.median(H, axis=0)),
-        "columns": [_column(facts, int(j)) for j in shown],
-    }
     net = facts.model.net
     encoded = np.flatnonzero(np.isin(facts.schema.group, shown))
     inner = sum(net.sizes[i] * net.sizes[i + 1] for i in range(1, net.depth))
     size = inner + len(encoded) * (net.sizes[1 if net.depth > 1 else -1] + net.k * net.linear_path)
-    if any(facts.schema.columns[j].bend for j in shown):  # the page knows straight scales alone
-        return {**common, "mode": "curves", **_curves(facts, shown, low, high, cuts)}
-    if size > limits.weights:
+    whole = size + net.k * (limits.originals + 3)  # and codes, and where each slider ends
+    bent = any(facts.schema.columns[j].bend for j in shown)  # the page knows straight scales alone
+    if not bent and whole > limits.weights:
         cuts.say(
             f"the sliders use curves computed beforehand: the decoder has {size:,} weights",
-            f"weights={size}",
+            f"weights={whole}",
         )
-        return {**common, "mode": "curves", **_curves(facts, shown, low, high, cuts)}
-    return {**common, "mode": "weights", "size": size, **_layers(facts, encoded, size)}
+    if bent or whole > limits.weights:
+        ends = _ends(facts, shown, min(net.k, CURVE_UNITS))
+        return {**ends, "mode": "curves", **_curves(facts, shown, cuts)}
+    ends = _ends(facts, shown, net.k)
+    return {**ends, "mode": "weights", "size": size, **_layers(facts, encoded, size)}
+
+
+def units_of(walk: dict[str, Any], facts: Facts, limits: Limits) -> int:
+    """Return how many units of a code the page needs: a decoder on the page needs all."""
+    return facts.k if walk["mode"] == "weights" else min(facts.k, limits.units)
+
+
+def _ends(facts: Facts, shown: Integers, count: int) -> dict[str, Any]:
+    """Return where the first sliders begin, end and stand, and what columns they move."""
+    low, high = _range(facts, count)
+    return {
+        "low": rounded(low),
+        "high": rounded(high),
+        "middle": rounded(facts.middle[:count]),
+        "columns": [_column(facts, int(j)) for j in shown],
+    }
+
+
+def _range(facts: Facts, count: int) -> tuple[Floats, Floats]:
+    """Return the lowest and the highest percent of the first units, apart from each other."""
+    low, high = np.quantile(facts.codes[:, :count].astype(np.float64), [0.01, 0.99], axis=0)
+    flat = high <= low
+    low[flat] -= 0.5
+    high[flat] += 0.5
+    return low, high
 
 
 def _column(facts: Facts, j: int) -> dict[str, Any]:
@@ -177,14 +194,14 @@ def _layers(facts: Facts, encoded: Integers, size: int) -> dict[str, Any]:
     return found
 
 
-def _curves(facts: Facts, shown: Integers, low: Floats, high: Floats, cuts: Cuts) -> dict[str, Any]:
+def _curves(facts: Facts, shown: Integers, cuts: Cuts) -> dict[str, Any]:
     """Return the reconstruction along each unit, the others at their medians."""
     count = min(facts.k, CURVE_UNITS)
     cuts.note("units have a curve", count, facts.k, "weights")
-    middle = np.median(facts.codes.astype(np.float64), axis=0)
+    low, high = _range(facts, count)
     curves = []
     for u in range(count):
-        H = np.tile(middle, (CURVE_STEPS, 1))
+        H = np.tile(facts.middle, (CURVE_STEPS, 1))
         H[:, u] = np.linspace(low[u], high[u], CURVE_STEPS)
         curves.append(facts.model.decode(H)[:, shown])
     return {"curves": pack(np.array(curves)), "steps": CURVE_STEPS}

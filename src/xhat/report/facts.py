@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ Integers = npt.NDArray[np.intp]
 
 #: Rows of the sample, unless a number is given.
 MOST_POINTS = 5_000
+#: Numbers in the codes of the sample, about: wide codes are read off fewer rows, at least a few.
+CODE_CELLS, LEAST_POINTS = 4_000_000, 16
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class Facts:
         """Units of the code."""
         return self.model.net.k
 
+    @cached_property
+    def middle(self) -> Floats:
+        """Median of every unit over the sample."""
+        return np.asarray(np.median(self.codes.astype(np.float64), axis=0))
+
     def reconstruct(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return x_hat of raw rows, as numbers."""
         return self.model.decode(self.model.codes(rows))
@@ -81,7 +89,9 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
     n = int(matrix.shape[0])
     walk = _walk(model, matrix, storage.widen)
     rng = np.random.default_rng(0)
-    sample = np.sort(rng.choice(n, min(n, limits.points or MOST_POINTS), replace=False))
+    most = max(LEAST_POINTS, CODE_CELLS // model.net.k)
+    points = min(n, limits.points or min(MOST_POINTS, most))
+    sample = np.sort(rng.choice(n, points, replace=False))
     rows = dense(matrix[sample])
     strangest = _strangest(walk.scores, limits.strangest)
     strange = dense(matrix[strangest])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xhat.errors import ParameterError
-from xhat.report.codes import _weights
+from xhat.report.codes import unit_weights
 from xhat.report.facts import Facts
 from xhat.report.limits import Cuts, Limits
 from xhat.report.packing import pack, rounded
@@ -44,8 +44,6 @@ def images(facts: Facts, shape: tuple[int, int], limits: Limits, cuts: Cuts) -> 
     strange = min(most, 12, len(facts.strangest))
     units = min(most, limits.units, facts.k)
     cuts.note("units are drawn as images", units, min(limits.units, facts.k), "units")
-    H = facts.codes.astype(np.float64)
-    low, high = np.quantile(H, [0.05, 0.95], axis=0)
     schema = facts.schema
     values = [column.training_range for column in schema.columns]
     return {
@@ -58,5 +56,5 @@ def images(facts: Facts, shape: tuple[int, int], limits: Limits, cuts: Cuts) -> 
         "strange_observed": pack(facts.strange_rows[:strange]),
         "strange_expected": pack(facts.strange_expected[:strange]),
         "strange_nats": pack(facts.strange_nats[:strange, :d]),
-        "units": pack(_weights(facts, np.median(H, axis=0), low, high)[:units]),
+        "units": pack(unit_weights(facts, units)),
     }

@@ -96,12 +96,11 @@ def verdict(facts: Facts) -> dict[str, Any]:
     """Return the stored verdict, or one on the rows given after partial_fit."""
     stored = facts.ae.verdict_
     if stored is None:
-        from xhat.verdict import compare  # noqa: PLC0415
+        from xhat.verdict import compare_given  # noqa: PLC0415
 
         source = facts.ae._source(facts.rows)  # noqa: SLF001
         fit = facts.ae._fit  # noqa: SLF001
-        index = np.arange(len(facts.rows))
-        stored = compare(fit.model, fit.baseline, source, index, "rows given", is_pca=False)
+        stored = compare_given(fit.model, fit.baseline, source)
     said = dict(plain(stored.to_dict()))
     del said["by_column"]  # stands with the columns
     return said
@@ -194,8 +193,8 @@ def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, A
     return found
 
 
-def originals(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
-    """Return some sampled rows beside their reconstructions, and their codes."""
+def originals(facts: Facts, limits: Limits, shown: Integers, units: int) -> dict[str, Any]:
+    """Return some sampled rows beside their reconstructions, and the first units of their codes."""
     step = max(1, len(facts.rows) // limits.originals)
     pick = np.arange(0, len(facts.rows), step)[: limits.originals]
     rows = facts.rows[pick]
@@ -203,7 +202,7 @@ def originals(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
         "rows": facts.sample[pick].tolist(),
         "observed": rounded(rows[:, shown]),
         "expected": rounded(facts.reconstruct(rows)[:, shown]),
-        "codes": rounded(facts.codes[pick]),
+        "codes": rounded(facts.codes[pick, :units]),
     }
 
 

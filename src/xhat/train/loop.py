@@ -17,7 +17,7 @@ import scipy.optimize
 
 from xhat.data.batches import Rows, rows_per_run, tiles
 from xhat.engines.base import Engine, Optimizer, OptimizerState, Run
-from xhat.errors import TrainingError
+from xhat.errors import CheckpointError, TrainingError
 from xhat.maths import heads
 from xhat.maths.objective import Objective, decode, encode
 from xhat.maths.params import Views
@@ -96,6 +96,11 @@ def _epoch(plan: Plan, state: LoopState) -> float:
     order = np.arange(n) if size == n else plan.rows.order(state.rng)
     key = int(state.rng.integers(2**63))
     steps = -(-n // size)
+    if state.step > steps:
+        raise CheckpointError(
+            f"the checkpoint stands at step {state.step} of an epoch of {steps} steps: to start "
+            "anew, give another folder"
+        )
     first_step, total = state.epoch * steps, plan.epochs * steps
     losses, step, count = state.losses, state.step, 1
     most = max(1, rows_per_run(plan.rows) // size)

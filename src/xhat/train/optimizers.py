@@ -14,6 +14,9 @@ from xhat.engines.base import OptimizerState
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 
+#: Constants up to here are finite in single precision, and so is what a step makes of them.
+MOST = 1e30
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -45,8 +48,9 @@ class Adam:
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):
             _check(0 <= getattr(self, name) < 1, "Adam", name, getattr(self, name), "in [0, 1)")
-        _check(self.eps > 0, "Adam", "eps", self.eps, "> 0")
-        _check(self.weight_decay >= 0, "Adam", "weight_decay", self.weight_decay, ">= 0")
+        _check(0 < self.eps <= MOST, "Adam", "eps", self.eps, f"in (0, {MOST:g}]")
+        decay = self.weight_decay
+        _check(0 <= decay <= MOST, "Adam", "weight_decay", decay, f"in [0, {MOST:g}]")
 
     def init(self, net: Network, theta: Vector) -> OptimizerState:
         """Return zero moments."""
@@ -123,7 +127,7 @@ class LBFGS:
     tol: float = 1e-10
 
     def __post_init__(self) -> None:
-        _check(self.memory >= 1, "LBFGS", "memory", self.memory, ">= 1")
+        _check(1 <= self.memory <= 1000, "LBFGS", "memory", self.memory, "from 1 to 1000")
         _check(self.tol >= 0, "LBFGS", "tol", self.tol, ">= 0")
 
 

@@ -1,0 +1,301 @@
+"""Numbers back to the cells they stand for, in the container and types of the user's table.
+
+Knows: narwhals, pandas' and Arrow's types, storage. Must not know: models. Cells that are kept are
+kept to the bit. A column whose own type cannot hold what is put beside them becomes text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from typing import Any, cast
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
+
+from xhat.data.containers import Storage, is_frame
+from xhat.data.storage import Store
+from xhat.maths.types import Matrix
+
+Mask = npt.NDArray[np.bool_]
+#: Seconds from 1970 to the first and the last moment that Python has, and its longest duration.
+FIRST_MOMENT, LAST_MOMENT = -62_135_596_800.0, 253_402_300_799.0
+MOST_SECONDS = 86_399_999_999_999.0
+#: The last microsecond of a day.
+LAST_OF_DAY = 86_399.999999
+
+
+def table_of(like: Any, values: Matrix, storage: Storage) -> Any:
+    """Return numbers as a whole table of cells, in the kind of container that ``like`` is.
+
+    Left-out columns are missing. Arrays come back as arrays: of numbers if all columns are.
+    """
+    plain = all(store.plain for store in storage.stores)
+    if not is_frame(like):
+        if plain:
+            return values
+        table = np.full((len(values), len(storage.stores)), None, dtype=object)
+        return _typed_array(table, values, storage, None)
+    columns: dict[str, Any] = {store.name: [None] * len(values) for store in storage.stores}
+    for position, j in enumerate(storage.used):
+        store = storage.stores[j]
+        cells = values[:, position]
+        columns[store.name] = cells if store.plain else _cells_for(store, cells, None, None)
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    new = nw.from_dict(columns, backend=frame.implementation).to_native()
+    if frame.implementation.is_pandas():
+        new.index = like.index
+    return new
+
+
+def typed_table(like: Any, values: Matrix, storage: Storage, keep: Mask | None = None) -> Any:
+    """Return numbers as the cells they stand for, in the container of ``like``.
+
+    Parameters
+    ----------
+    like : frame or array
+        The user's table (for its container, types and left-out columns).
+    values : ndarray of shape (n, used columns)
+        Numbers, as ``Storage.matrix`` makes them.
+    storage : Storage
+        How the columns are held.
+    keep : bool ndarray of shape (n, used columns), or None
+        Cells to take from ``like`` as they are, to the bit.
+    """
+    if not is_frame(like):
+        return _typed_array(like, values, storage, keep)
+    frame = nw.from_native(cast("Any", like), eager_only=True)
+    columns = list(frame.iter_columns())
+    for position, j in enumerate(storage.used):
+        kept = None if keep is None else keep[:, position]
+        if kept is not None and kept.all():
+            continue
+        columns[j] = _typed_series(columns[j], values[:, position], storage.stores[j], kept)
+    if frame.implementation.is_pandas():
+        native = [column.to_native() for column in columns]
+        result = like.copy()
+        for j, column in enumerate(native):
+            column.index = like.index
+            result.isetitem(j, column)
+        return result
+    return frame.select(*columns).to_native()
+
+
+def _typed_series(old: Any, values: Matrix, store: Store, keep: Mask | None) -> Any:
+    """Return a series of the old one's type with new values where ``keep`` is False."""
+    backend = old.implementation
+    if _is_foreign(old, store):
+        old = nw.new_series(old.name, [None] * len(old), backend=backend)
+    dtype = _dtype_of(old)
+    numeric = dtype.is_numeric() and dtype != nw.Decimal
+    if keep is None and numeric and store.form != "level":
+        return nw.new_series(old.name, np.asarray(values, np.float64), nw.Float64, backend=backend)
+    cells = _cells_for(store, values, dtype, keep)
+    if backend.is_pandas():
+        return nw.from_native(_pandas_series(old.to_native(), cells, keep), series_only=True)
+    if backend.is_pyarrow():
+        native = old.to_native()
+        new = _arrow_column(native, cells, keep, held_type(native.type, dtype, store))
+        return nw.from_native(new, series_only=True).alias(old.name)
+    return _other_series(old, cells, keep)
+
+
+def _is_foreign(old: Any, store: Store) -> bool:
+    """Whether a column without a value has a type that would turn times into numbers or back."""
+    clock = old.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time)
+    number = old.dtype.is_numeric() or old.dtype == nw.Boolean
+    foreign = number if store.form == "time" else clock and store.form != "level"
+    missing = old.is_null() | old.is_nan() if foreign and old.dtype.is_float() else old.is_null()
+    return bool(foreign and missing.all())
+
+
+def _dtype_of(old: Any) -> Any:
+    """Return the type of a series; of Python's dates and times in a column of objects, theirs."""
+    if old.dtype != nw.Object:
+        return old.dtype
+    first = next((type(v) for v in old.to_list() if isinstance(v, _CLOCKS)), object)
+    kinds = {dt.date: nw.Date(), dt.time: nw.Time(), dt.timedelta: nw.Duration()}
+    return kinds.get(first, old.dtype)
+
+
+_CLOCKS = (dt.date, dt.time, dt.timedelta)
+
+
+def _other_series(old: Any, cells: list[Any], keep: Mask | None) -> Any:
+    """Return a series of a container that has no rules of its own here."""
+    name, backend = old.name, old.implementation
+    try:
+        new = _series_of(old, cells)
+    except Exception:  # noqa: BLE001  every container has its own error for a value it cannot hold
+        if len(old) == old.null_count():
+            return nw.new_series(name, cells, backend=backend)
+        old = nw.new_series(name, _texts(old.to_list()), nw.String, backend=backend)
+        new = nw.new_series(name, _texts(cells), nw.String, backend=backend)
+    if keep is None:
+        return new
+    mask = nw.new_series("keep", keep.tolist(), nw.Boolean, backend=backend)
+    return old.zip_with(mask, new)
+
+
+def _series_of(old: Any, cells: list[Any]) -> Any:
+    """Return cells as a series of the old one's type."""
+    try:
+        return nw.new_series(old.name, cells, old.dtype, backend=old.implementation)
+    except Exception:  # noqa: BLE001  a container without this constructor: cast instead
+        return nw.new_series(old.name, cells, backend=old.implementation).cast(old.dtype)
+
+
+def _texts(cells: list[Any]) -> list[str | None]:
+    """Return cells as texts, booleans as Arrow writes them."""
+    return [None if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in cells]
+
+
+def _pandas_series(old: Any, cells: list[Any], keep: Mask | None) -> Any:
+    """Return a copy with new cells where ``keep`` is False: nullable types and all bits stay."""
+    series = type(old)
+    gaps = np.arange(len(old)) if keep is None else np.flatnonzero(~keep)
+    found = [cells[i] for i in gaps]
+    if hasattr(old.dtype, "categories"):
+        new_levels = {v for v in found if v is not None} - set(old.dtype.categories)
+        old = old.cat.add_categories(sorted(new_levels, key=str)) if new_levels else old
+    try:
+        values = series(found, dtype=old.dtype)
+    except (TypeError, ValueError, NotImplementedError):
+        if old.isna().all():
+            return series(cells, index=old.index, name=old.name)
+        old, values = old.astype(object), series(found, dtype=object)
+    new = old.copy()
+    new.iloc[gaps] = values.array
+    return new
+
+
+def held_type(found: Any, dtype: Any, store: Store) -> Any:
+    """Return the Arrow type that holds both the cells of a column and those a model puts there.
+
+    Parameters
+    ----------
+    found : pyarrow.DataType
+        The column's own; of a dictionary, that of its values counts.
+    dtype : narwhals.DType
+        The same in narwhals' words.
+    store : Store
+        What the model's cells are.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    inner = found.value_type if pa.types.is_dictionary(found) else found
+    numbers = np.arange(len(store.levels)) if store.form == "level" else np.array([0.5])
+    sample = _cells_for(store, numbers.astype(np.float64), dtype, None)
+    try:
+        return pa.array(sample).type if pa.types.is_null(inner) else _as_type(sample, inner).type
+    except (pa.ArrowException, TypeError, ValueError, decimal.DecimalException):
+        return pa.string()
+
+
+def _as_type(cells: list[Any], inner: Any) -> Any:
+    """Return cells as an Arrow array of this type."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kinds = pa.types
+    if kinds.is_decimal(inner):
+        exact = [None if v is None else round(decimal.Decimal(v), inner.scale) for v in cells]
+        return pa.array(exact, inner)
+    if kinds.is_temporal(inner):  # Python's unit; the type's own may be coarser or finer
+        return pa.array(cells).cast(inner, safe=False)
+    if kinds.is_integer(inner) or kinds.is_floating(inner):
+        cells = [float(v) if isinstance(v, bool) else v for v in cells]
+    return pa.array(cells, inner)
+
+
+def _arrow_column(old: Any, cells: list[Any], keep: Mask | None, held: Any) -> Any:
+    """Return an Arrow column with new cells; dictionaries, decimals and all units stay."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    dictionary = old.type if pa.types.is_dictionary(old.type) else None
+    inner = old.type if dictionary is None else dictionary.value_type
+    if held in (inner, old.type) or pa.types.is_null(inner):
+        new = _as_type(cells, held)
+    else:
+        new = pa.array(_texts(cells), held)
+    if keep is not None:
+        new = pc.if_else(pa.array(keep), old.cast(inner).cast(held), new)
+    if dictionary is not None:
+        whole = pa.dictionary(dictionary.index_type, held, ordered=dictionary.ordered)
+        new = new.dictionary_encode().cast(whole)
+    return new if isinstance(new, pa.ChunkedArray) else pa.chunked_array([new])
+
+
+def settled_types(result: Any, like: Any, storage: Storage) -> Any:
+    """Return an Arrow table whose types do not depend on which of its cells were missing.
+
+    Chunks of one table then fit together: a column that has a gap in one of them only is in all of
+    them of the type that holds what fills it.
+    """
+    frame = nw.from_native(like, eager_only=True)
+    for j in storage.used:
+        name, store, old = like.column_names[j], storage.stores[j], like.column(j)
+        held = held_type(old.type, frame[name].dtype, store)
+        inner = getattr(old.type, "value_type", old.type)
+        if held != inner and result.column(j).type == old.type:
+            column = result.column(j).cast(inner).cast(held)
+            result = result.set_column(j, name, column)
+    return result
+
+
+def _cells_for(store: Store, values: Matrix, dtype: Any, keep: Mask | None) -> list[Any]:
+    """Return the Python values that numbers stand for in a column; None where ``keep`` is True."""
+    if store.form == "level":
+        last, empty = len(store.levels) - 1, np.isnan(values) | (False if keep is None else keep)
+        place = np.minimum(np.where(empty, 0, values), last).astype(np.intp)
+        levels = np.fromiter((*store.levels, None), dtype=object, count=last + 2)
+        return list(levels[np.where(empty, last + 1, place)])
+    numbers = values.tolist()
+    if keep is None:
+        return [_cell(store, value, dtype) for value in numbers]
+    return [
+        None if kept else _cell(store, value, dtype)
+        for value, kept in zip(numbers, keep.tolist(), strict=True)
+    ]
+
+
+def _cell(store: Store, value: float, dtype: Any) -> Any:
+    """Return the Python value a number stands for in a column that holds no levels."""
+    if np.isnan(value):
+        return None
+    if store.form == "bool":
+        return value >= 0.5
+    if store.form == "time":
+        return _time(value, dtype)
+    if store.form == "integer" and dtype in (nw.String, nw.Unknown):
+        return round(value)
+    if dtype is None or not dtype.is_integer():
+        return value
+    kind, bits = type(dtype).__name__.split("Int")  # "UInt8": "U" and 8 bits
+    low = 0 if kind else -(2 ** (int(bits) - 1))
+    return min(max(round(value), low), low + 2 ** int(bits) - 1)
+
+
+def _time(seconds: float, dtype: Any) -> Any:
+    if dtype == nw.Duration:
+        return dt.timedelta(seconds=min(max(seconds, -MOST_SECONDS), MOST_SECONDS))
+    low, high = (0.0, LAST_OF_DAY) if dtype == nw.Time else (FIRST_MOMENT, LAST_MOMENT)
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=min(max(seconds, low), high))  # noqa: DTZ001
+    if dtype == nw.Time:
+        return moment.time()
+    if dtype == nw.Date:
+        return moment.date()
+    zone = getattr(dtype, "time_zone", None)
+    return moment.replace(tzinfo=dt.UTC) if zone else moment
+
+
+def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None) -> Any:
+    if all(store.plain for store in storage.stores):
+        return values if keep is None else np.where(keep, like, values)
+    table = np.array(like, dtype=object, copy=True)
+    for position, j in enumerate(storage.used):
+        gaps = slice(None) if keep is None else ~keep[:, position]
+        found = _cells_for(storage.stores[j], values[gaps, position], None, None)
+        table[gaps, j] = np.fromiter(found, dtype=object, count=len(found))
+    return table

@@ -90,14 +90,14 @@ def test_an_absurd_cell_does_not_hide_another_wrong_one(far):
     assert (np.sort(two, axis=1) == np.sort(columns, axis=1)).all(axis=1).mean() > 0.97
 
 
-def test_infinite_parts_come_without_a_warning():
+def test_enormous_parts_are_numbers_and_come_without_a_warning():
     X = load_wine().data
     ae = Autoencoder(random_state=0, max_iter=5).fit(X)
     bad = X[:1].copy()
     bad[0, 2] = 1e300
     parts = ae.explain(bad)[0]  # warnings are errors in the tests
-    assert np.isinf(parts[2])
-    assert np.isfinite(np.delete(parts, 2)).all()
+    assert 1e280 < parts[2] < 1e300
+    assert (np.delete(parts, 2) < 1e6).all()
 
 
 def test_expected_is_what_the_others_say(frame):

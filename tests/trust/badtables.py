@@ -29,7 +29,7 @@ class Fault:
             places = (f"row {self.row}", f"line {self.row + 2}", f"row {self.row + 2} (the header")
             row = any(f"{place}{end}" in text for place in places for end in " ,:;.)\n(")
         if self.column is not None:
-            column = repr(self.column) in text or f": {self.column}\n" in text
+            column = repr(self.column) in text or f": {self.column};" in text
         return row and column
 
 

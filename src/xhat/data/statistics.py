@@ -152,8 +152,7 @@ def level_counts(tiles: Tiles, columns: dict[int, int]) -> dict[int, Floats]:
 def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int, Floats]:
     """Return the quartiles of some columns, where any cell is observed.
 
-    They are taken from the first ``rows`` rows, a bound on memory; a weight is a number of copies,
-    and if some are less than one, of the smallest weight.
+    They are taken from the first ``rows`` rows, a bound on memory.
     """
     parts: list[Matrix] = []
     weights: list[Vector] = []
@@ -165,7 +164,6 @@ def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int
         if seen >= rows:
             break
     cells, w = np.vstack(parts).astype(np.float64), np.concatenate(weights).astype(np.float64)
-    w /= min(float(w[w > 0].min(initial=1.0)), 1.0)
     found = {}
     for position, j in enumerate(columns):
         known = ~np.isnan(cells[:, position]) & (w > 0)

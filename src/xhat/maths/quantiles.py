@@ -9,20 +9,30 @@ from xhat.maths.types import Vector
 
 #: Weights above it are no numbers of copies any more.
 MOST_COPIES = 2.0**31
+#: Times the smallest weight, up to which whole multiples of it are copies.
+MOST_TIMES = 1000.0
 #: Values that stand for copies, at most.
 MOST_VALUES = 100_000
 
 
 def as_copies(weight: Vector) -> Vector:
-    """Return weights > 0 as numbers of copies: whole numbers stay, others get mean 1.
+    """Return weights > 0 as numbers of copies.
+
+    Whole numbers stay, and up to MOST_TIMES whole multiples of the smallest are such; others get
+    mean 1.
 
     Examples
     --------
     >>> as_copies(np.array([1.0, 3.0])), as_copies(np.array([0.1, 0.3]))
-    (array([1., 3.]), array([0.5, 1.5]))
+    (array([1., 3.]), array([1., 3.]))
+    >>> as_copies(np.array([0.1, 0.25]))
+    array([0.57142857, 1.42857143])
     """
     if weight.max() <= MOST_COPIES and (weight == np.floor(weight)).all():
         return weight
+    times = weight / weight.min()
+    if times.max() <= MOST_TIMES and (np.abs(times - np.round(times)) < 1e-9 * times).all():
+        return np.asarray(np.round(times))
     weight = weight / weight.max()
     return np.asarray(weight / weight.mean())
 

@@ -24,6 +24,7 @@ FLOORS = [
             "codepart",
             "filling",
             "hidden",
+            "linear",
             "model",
             "pca",
             "reasons",

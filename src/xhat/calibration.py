@@ -8,9 +8,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import scipy.sparse
 
 from xhat.codepart import DRAWN, CodePart, Floats, Unseen, between, stored_size
+from xhat.data.batches import dense
+from xhat.filling import said_by
 from xhat.hidden import Hidden
+from xhat.linear import Linear, fit_linear
 from xhat.maths.objective import Batch
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model
@@ -20,6 +24,8 @@ from xhat.sources import Index, Source, Subset
 HIDDEN_ROWS, REPEATS = 1000, 4
 #: Share of the cells that are hidden: that of the missing ones, but no less and no more.
 LEAST, MOST = 0.1, 0.3
+#: Encoded columns up to which their covariance is held, and rows it is taken from.
+WIDEST, COVARIANCE_ROWS = 128, 4000
 #: Encoded distances from the mean at most: sums of their squares stay finite.
 FAR = 1e100
 
@@ -63,7 +69,24 @@ def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) ->
     return Unseen(near, columns, weight)
 
 
-def hide(model: Model, rows: Subset, weight: Vector | None) -> Hidden:
+def covariance(model: Model, source: Source, train: Index) -> Linear | None:
+    """Return the columns' covariance on training rows; None of wide or sparse tables, or no number.
+
+    Missing cells start at what the model expects; cells are clipped as the encoder sees them.
+    """
+    schema = model.schema
+    if schema.d > WIDEST or not schema.squared.any() or scipy.sparse.issparse(source.X):
+        return None
+    chosen = np.arange(0, len(train), -(-len(train) // COVARIANCE_ROWS))
+    tile = model.completed(dense(Subset(source.X, train)[chosen]))
+    Z = np.asarray(schema.clip(tile.X), np.float64)
+    seen = np.ones(Z.shape) if tile.mask is None else np.asarray(tile.mask, np.float64)
+    Z = np.where(seen > 0, Z, schema.clip(model.said_of(tile)))
+    weight = None if source.weight is None else source.weight[train][chosen]
+    return fit_linear(Z, seen, weight) if np.isfinite(Z).all() else None
+
+
+def hide(model: Model, linear: Linear | None, rows: Subset, weight: Vector | None) -> Hidden:
     """Hide cells of held-out rows at random and compare them with what is then expected."""
     step = -(-len(rows.index) // HIDDEN_ROWS)
     part = Subset(rows.X, rows.index[::step])
@@ -72,21 +95,20 @@ def hide(model: Model, rows: Subset, weight: Vector | None) -> Hidden:
 
     def sums_of(raw: Matrix, tile: Batch) -> Floats:
         weights = np.fromiter(itertools.islice(w, len(raw)), np.float64)[:, None]
-        total, empty = np.zeros((4, schema.d)), np.isnan(raw)
+        total, empty = np.zeros((len(Hidden.__annotations__), schema.d)), np.isnan(raw)
         share = min(max(float(empty.mean()), LEAST), MOST)
         own = _from_mean(model, tile.X)
         for _ in range(REPEATS):
             hidden = (rng.random(raw.shape) < share) & ~empty
-            said = _from_mean(model, model.filled(np.where(hidden, np.nan, raw)))
-            each = hidden[:, schema.group] * weights
-            total += [(each * part).sum(axis=0) for part in (1, own**2, own * said, said**2)]
+            shown = model.completed(np.where(hidden, np.nan, raw))
+            said = _from_mean(model, model.said_of(shown))
+            of_linear = _from_mean(model, said_by(linear, model, shown))
+            total += Hidden.of(hidden[:, schema.group] * weights, own, said, of_linear)
         return total
 
     # In the order of the rows, which are few: on one thread
-    sums = np.zeros((4, schema.d))
-    for _, found in model.by_tile(part, sums_of, threads=1):
-        sums += found
-    return Hidden(*sums)
+    found = [sums for _, sums in model.by_tile(part, sums_of, threads=1)]
+    return Hidden(*np.sum(found, axis=0))
 
 
 def _from_mean(model: Model, Z: Matrix) -> Floats:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from xhat.calibration import hide, store_codes, unseen
+from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import CodePart, Unseen, calibrate
 from xhat.hidden import Hidden
 from xhat.maths.quantiles import repeated
@@ -126,7 +126,7 @@ def cross_fit(
         rows = Subset(source.X, split.held_out)
         weight = None if source.weight is None else source.weight[split.held_out]
         model.residual = residual_spread(model, rows, weight)
-        hidden.append(hide(model, rows, weight))
+        hidden.append(hide(model, covariance(model, source, split.train), rows, weight))
         residuals.append(in_raw_units(model.residual, model))
         columns.append(model.scores(rows))
         stored = store_codes(model, source, split.train)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xhat.maths import heads
+from xhat.linear import Linear
 from xhat.maths.objective import Batch
 from xhat.maths.types import Matrix
 from xhat.model import Model
@@ -21,16 +21,18 @@ def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> M
 
     Missing cells start at the training mean; each round replaces them by the reconstruction,
     so that what was filled helps to fill the rest. In the end they lie as far on the way from the
-    mean to it as hidden cells of held-out rows said is best (hidden.py).
+    mean to it, and to what the columns' covariance says, as hidden cells of held-out rows said is
+    best (hidden.py).
     """
     filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
 
     def completed(raw: Matrix, tile: Batch) -> Matrix:
         if tile.mask is None:
             return raw
-        Z_hat = heads.predict(model.net.blocks, model.output(tile.X))
+        Z_hat = model.said_of(tile)
         if model.filling is not None:
-            Z_hat = model.filling.expected(np.asarray(Z_hat, np.float64), model.schema.fill)
+            of_linear = said_by(model.filling.linear, model, tile)
+            Z_hat = model.filling.expected(Z_hat, of_linear, model.schema.fill)
         Z = model.schema.inside(Z_hat) if rng is None else _draw(model, Z_hat, rng)
         Z = np.where(tile.mask > 0, tile.X, Z)
         if rng is None:
@@ -44,6 +46,17 @@ def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> M
     return filled
 
 
+def said_by(linear: Linear | None, model: Model, tile: Batch) -> Floats:
+    """Return what the covariance makes of encoded rows with missing cells; else the mean."""
+    found = np.tile(model.schema.fill, (len(tile.X), 1))
+    if linear is None or tile.mask is None:
+        return found
+    some = tile.mask.min(axis=1) < 1
+    Z = np.asarray(model.schema.clip(tile.X[some]), np.float64)
+    found[some] = linear.expected(Z, tile.mask[some].astype(np.float64))
+    return found
+
+
 def _draw(model: Model, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
     """Return one draw of every cell from what the model says of it, within the range of f."""
     spread = model.residual if model.filling is None else model.filling.spread
@@ -51,6 +64,7 @@ def _draw(model: Model, Z_hat: Matrix, rng: np.random.Generator) -> Floats:
     for block in model.net.blocks:
         part, f = Z_hat[:, block.columns], block.head.f
         if f == "softmax":
+            part = np.maximum(part, 0) / np.maximum(part, 0).sum(axis=1, keepdims=True)
             level = (rng.random((len(part), 1)) > part.cumsum(axis=1)).sum(axis=1)
             drawn[:, block.columns] = np.eye(part.shape[1])[np.minimum(level, part.shape[1] - 1)]
         elif f == "logistic" and not model.schema.squared[block.start]:

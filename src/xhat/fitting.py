@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.baseline import Baseline, fit_baseline
-from xhat.calibration import hide, store_codes, unseen
+from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
 from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.fingerprint import fingerprint
 from xhat.hidden import settle
+from xhat.maths.corruption import Masking
 from xhat.maths.quantiles import repeated
 from xhat.maths.types import Vector
 from xhat.model import Model
@@ -164,7 +165,9 @@ def _fit_small(
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
-    model.filling = settle(cross.hidden, model.schema, model.residual)
+    linear = covariance(model, source, pool)
+    known = hide(model, linear, *source.subset(pool))
+    model.filling = settle(cross.hidden, known, model.schema, model.residual, linear)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
     said["selection"] = (
@@ -304,7 +307,9 @@ def _pca_wins(ready: Prepared, theta: Vector, verdict: Comparison) -> str:
     error = np.sqrt(float(w @ (gain - mean) ** 2) * float(w @ w))
     if mean <= max(GAIN * float(w @ pca), error):
         return "nothing beat it on the held-out rows"
-    if len(ready.split.verdict) and verdict.xhat > (1 + GAIN) * verdict.pca:
+    # A network that learnt to fill cells is not there to copy those that are seen
+    fills = isinstance(ready.objective.corruption, Masking)
+    if not fills and len(ready.split.verdict) and verdict.xhat > (1 + GAIN) * verdict.pca:
         return f"the network had {verdict.ratio:.4g} times its loss on the rows of the verdict"
     return ""
 
@@ -320,7 +325,10 @@ def _calibrate(ready: Prepared, model: Model) -> None:
     weight = None if source.weight is None else source.weight[index]
     rows = Subset(source.X, index)
     model.residual = residual_spread(model, rows, weight)
-    model.filling = settle([hide(model, rows, weight)], model.schema, model.residual)
+    linear = covariance(model, ready.source, split.train)
+    hidden = hide(model, linear, rows, weight)
+    known = hide(model, linear, *ready.source.subset(split.train))
+    model.filling = settle([hidden], known, model.schema, model.residual, linear)
     model.code = store_codes(model, ready.source, ready.split.train)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])
@@ -364,6 +372,10 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     own = residual_spread(result.model, Subset(source.X, index), source.weight)
     result.model.residual = np.maximum(model.residual * ratio, own)
     if model.filling is not None:
-        result.model.filling = replace(model.filling, spread=model.filling.spread * ratio)
+        result.model.filling = replace(
+            model.filling,
+            spread=model.filling.spread * ratio,
+            linear=covariance(result.model, source, index),
+        )
     again = store_codes(result.model, source, ready.split.train)
     result.model.code = constants_of(model.code, again)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xhat import auto
-from xhat.calibration import hide, store_codes, unseen
+from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.errors import ParameterError
 from xhat.fitting import Fit
@@ -96,7 +96,9 @@ def _measure(fit: Fit, source: Source) -> None:
     """Measure the scale of the scores on a sample of all rows seen, which were trained on."""
     model, rows = fit.model, Subset(source.X, source.everything)
     model.residual = residual_spread(model, rows, None)
-    model.filling = settle([hide(model, rows, None)], model.schema, model.residual)
+    linear = covariance(model, source, source.everything)
+    hidden = hide(model, linear, rows, None)
+    model.filling = settle([hidden], hidden, model.schema, model.residual, linear)
     model.code = store_codes(model, source, source.everything)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, None)])

@@ -262,10 +262,13 @@ class Model:
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
 
-    def filled(self, raw: Matrix) -> Floats:
-        """Return what is expected of every cell of raw rows, encoded; missing ones are filled."""
-        tile = self._filled_in(raw, self.schema.encode(raw), self.rounds - 1)
-        return np.asarray(heads.predict(self.net.blocks, self.output(tile.X)))
+    def completed(self, raw: Matrix) -> Batch:
+        """Return encoded rows as the model is shown them when it is to fill them."""
+        return self._filled_in(raw, self.schema.encode(raw), self.rounds - 1)
+
+    def said_of(self, tile: Batch) -> Floats:
+        """Return what the model makes of the cells of such rows, encoded, float64."""
+        return np.asarray(heads.predict(self.net.blocks, self.output(tile.X)), np.float64)
 
     def by_tile(
         self,

@@ -27,6 +27,7 @@ from xhat.files import atomic
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
 from xhat.hidden import Filling
+from xhat.linear import Linear
 from xhat.maths.bend import Bend
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
@@ -42,12 +43,16 @@ ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "he
 #: Of the code's part of the score; all or none: older files have none.
 CODE = ("code_stored", "code_constants")
 #: How hidden cells are filled; both or none: older files have none.
-FILLING = ("filling_share", "filling_spread")
+FILLING = ("filling_share", "filling_spread", "filling_linear_share")
+#: The covariance that helps to fill them; both or none.
+LINEAR = ("filling_mean", "filling_covariance")
 #: What values that no fit wrote may end in.
 _FORGED = (
     *(KeyError, TypeError, ValueError, AttributeError, IndexError),
     *(ArithmeticError, RecursionError),
 )
+#: Rounding of a covariance's eigenvalues, as a share of the largest variance.
+EXACT = 1e-6
 _SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "weight")
 
 
@@ -113,7 +118,11 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         tensors["code_stored"] = code.stored
         tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
     if model.filling is not None:
-        tensors |= zip(FILLING, (model.filling.share, model.filling.spread), strict=True)
+        filling, linear = model.filling, model.filling.linear
+        found = (filling.share, filling.spread, filling.linear_share)
+        tensors |= zip(FILLING, found, strict=True)
+        if linear is not None:
+            tensors |= zip(LINEAR, (linear.mean, linear.covariance), strict=True)
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ModelFileError(
@@ -282,17 +291,32 @@ def _restore_code(tensors: dict[str, Any], model: Model) -> CodePart | None:
 
 
 def _restore_filling(tensors: dict[str, Any], schema: Schema) -> Filling | None:
-    found = [name for name in tensors if name.startswith("filling_")]
+    found = {name for name in tensors if name.startswith("filling_")}
     if not found:
         return None
-    if sorted(found) != sorted(FILLING):
+    if found not in ({*FILLING}, {*FILLING, *LINEAR}):
         raise ModelFileError("it holds only some of the arrays of how cells are filled")
-    share, spread = (tensors[name] for name in FILLING)
-    for name in FILLING:
-        _check_shape(name, tensors[name], (schema.d,))
-    if not ((share >= 0) & (share <= 1)).all() or not (spread > 0).all():
-        raise ModelFileError("array 'filling_share' or 'filling_spread' is not what it must be")
-    return Filling(share, spread)
+    for name in (*FILLING, *LINEAR[:1]):
+        if name in found:
+            _check_shape(name, tensors[name], (schema.d,))
+    share, spread, other = (tensors[name] for name in FILLING)
+    if not ((share >= 0) & (share <= 1) & (other >= 0) & (other <= 1)).all():
+        raise ModelFileError("array 'filling_share' or 'filling_linear_share' is no share")
+    if not (spread > 0).all():
+        raise ModelFileError("array 'filling_spread' holds a spread that is not > 0")
+    return Filling(share, spread, other, _restore_linear(tensors, schema))
+
+
+def _restore_linear(tensors: dict[str, Any], schema: Schema) -> Linear | None:
+    if LINEAR[0] not in tensors:
+        return None
+    mean, covariance = (tensors[name] for name in LINEAR)
+    _check_shape(LINEAR[1], covariance, (schema.d, schema.d))
+    if (covariance != covariance.T).any() or np.linalg.eigvalsh(covariance).min() < -EXACT * max(
+        float(covariance.diagonal().max()), 1e-300
+    ):
+        raise ModelFileError(f"array {LINEAR[1]!r} is no covariance")
+    return Linear(mean, covariance)
 
 
 def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:

@@ -104,6 +104,10 @@ class Source:
         weight = self.weight[index]
         return np.asarray((weight / weight.mean()).astype(dtype))
 
+    def subset(self, index: Index) -> tuple[Subset, Vector | None]:
+        """Return some rows, sliced as a matrix, and their weights."""
+        return Subset(self.X, index), None if self.weight is None else self.weight[index]
+
     def tiles(self, index: Index) -> Iterator[tuple[Matrix, Vector | None]]:
         """Walk raw rows and weights in fixed tiles."""
         for part, _ in self._places(index):

@@ -234,7 +234,9 @@ class Model:
         """Return every cell's loss, summed over the encoded columns of each; write the codes."""
         loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted, codes)
         cells = np.asarray(self.schema.by_column(loss), np.float64)
-        if cells.sum() == np.inf:  # cells of 1e155 and the like: a score stays a number
+        with np.errstate(over="ignore"):
+            whole = cells.sum()
+        if whole == np.inf:  # cells of 1e155 and the like: a score stays a number
             cells = np.minimum(cells, HIGHEST)
         surprises = wanted.excess and any(column.places for column in self.schema.columns)
         return cells + self.schema.unseen(raw) if surprises else cells

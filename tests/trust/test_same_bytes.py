@@ -144,6 +144,9 @@ FIXED = {
     "booleans": X[:60, :4] > 0,
     "one spike": np.where(np.arange(180).reshape(60, 3) == 77, 1e12, X[:60, :3]),
     "sparse zeros": scipy.sparse.csr_array((30, 4)),
+    "huge beside tiny": np.array(
+        [[0, 0, 0], [0, 0, 1], [0, 0, -1], [0, 0, 1e-300], [0, 1e300, 0], [0, 1.1e-59, 0]]
+    ),
     "missing but two": np.where(np.arange(90).reshape(30, 3) % 45 < 3, X[:30, :3], np.nan),
 }
 

@@ -260,8 +260,7 @@ class Schema:
         if empty.any():
             mask = np.ascontiguousarray((~empty)[:, self.group], dtype=dtype)
         if self.plain:
-            Z = X - self.center.astype(X.dtype)
-            Z /= self.spread.astype(X.dtype)
+            Z = _standardised(X, self.center.astype(X.dtype), self.spread.astype(X.dtype))
         else:
             Z = np.hstack(
                 [_encode_column(column, X[:, j]) for j, column in enumerate(self.columns)]
@@ -345,6 +344,19 @@ class Schema:
                 )
                 advice = "use heads='real' (f linear) for this column"
                 raise CellError(column.name, int(index[i]), problem, advice)
+
+
+def _standardised(X: Matrix, center: Floats, spread: Floats) -> Matrix:
+    """Return ``(X - center) / spread``; what overflows is as far off as a square can tell."""
+    try:
+        with np.errstate(over="raise"):
+            Z: Matrix = X - center
+            Z /= spread
+    except FloatingPointError:
+        far = 1e-8 * np.sqrt(np.finfo(X.dtype).max)
+        with np.errstate(over="ignore"):
+            Z = np.clip((X - center) / spread, -far, far)
+    return Z
 
 
 def _encode_column(column: Column, x: Matrix) -> Matrix:

@@ -6,12 +6,14 @@ section 11.2) with a small ridge: what a network that is not shown a cell is com
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from xhat.engines.threads import one_blas_thread
 from xhat.maths.types import Vector
 
 Floats = npt.NDArray[np.float64]
@@ -21,6 +23,8 @@ RIDGE = 1e-3
 SOLVED = 2**20
 #: Rounds of EM where cells are missing, and rows from which each takes what they leave uncertain.
 ROUNDS, UNCERTAIN_ROWS = 3, 512
+#: Held while systems are solved: of several threads, one at a time limits BLAS and lifts the limit.
+_SOLVING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -33,20 +37,22 @@ class Linear:
     def expected(self, Z: Floats, seen: Floats) -> Floats:
         """Return ``E[z | the cells that are seen]`` of every cell, (n, d); seen is 1 or 0."""
         found = np.empty(Z.shape)
-        for part, system in self._systems(seen):
-            z = (Z[part] - self.mean) * seen[part]
-            weights = np.linalg.solve(system, z[:, :, None])[:, :, 0]
-            found[part] = self.mean + (weights * seen[part]) @ self.covariance
+        with _SOLVING, one_blas_thread():
+            for part, system in self._systems(seen):
+                z = (Z[part] - self.mean) * seen[part]
+                weights = np.linalg.solve(system, z[:, :, None])[:, :, 0]
+                found[part] = self.mean + (weights * seen[part]) @ self.covariance
         return found
 
     def uncertain(self, seen: Floats) -> Floats:
         """Return the mean over rows of what the hidden cells' covariance is given the seen ones."""
         total = np.zeros_like(self.covariance)
-        for part, system in self._systems(seen):
-            o, hidden = seen[part], 1 - seen[part]
-            known = o[:, :, None] * self.covariance
-            explained = np.swapaxes(known, 1, 2) @ np.linalg.solve(system, known)
-            total += np.einsum("ni,nij,nj->ij", hidden, self.covariance - explained, hidden)
+        with _SOLVING, one_blas_thread():
+            for part, system in self._systems(seen):
+                o, hidden = seen[part], 1 - seen[part]
+                known = o[:, :, None] * self.covariance
+                explained = np.swapaxes(known, 1, 2) @ np.linalg.solve(system, known)
+                total += np.einsum("ni,nij,nj->ij", hidden, self.covariance - explained, hidden)
         return (total + total.T) / (2 * len(seen))
 
     def _systems(self, seen: Floats) -> Iterator[tuple[slice, Floats]]:

@@ -19,7 +19,7 @@ from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
-from xhat.errors import ParameterError
+from xhat.errors import DataError, ParameterError
 from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
@@ -29,6 +29,9 @@ from xhat.settings import Choices, Request, Shape, Size, settle_network, settle_
 from xhat.sources import Source, Split
 from xhat.start import start
 from xhat.train.optimizers import LBFGS
+
+#: Encoded values whose squares can still be added up.
+FARTHEST = 1e152
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def prepare(
     schema = fit_schema(
         source.names, kinds, source.levels, lambda: source.tiles(split.train), everything, like
     )
+    _check_squares(schema)
     source.check(schema, split.train)
     others.check(schema, split.unseen)
     precise = source.walked(schema, split.train, np.float64)
@@ -136,6 +140,17 @@ def prepare(
         choices,
         spread,
     )
+
+
+def _check_squares(schema: Schema) -> None:
+    """Refuse a scale in which the square of a cell overflows: quartiles say nothing of one cell."""
+    for column in schema.columns:
+        far = max(abs(column.low), abs(column.high))
+        if far > FARTHEST and getattr(column.kind, "scale", None) == "robust":
+            raise DataError(
+                f"column {column.name!r} has a cell {far:.0e} times as far out as its others: "
+                "correct it, leave the column out, or give it heads='asinh'"
+            )
 
 
 def _all_rows(source: Source, others: Source) -> Iterator[tuple[Matrix, Vector | None]]:

@@ -138,6 +138,15 @@ def test_scores_of_absurd_cells_are_numbers_that_can_be_saved(value, tmp_path):
     assert load(tmp_path / "m.xhat").offset_ == ae.offset_
 
 
+def test_a_robust_scale_names_the_cell_that_it_cannot_hold():
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    X[:4, 1] = 1e160
+    with pytest.raises(
+        DataError, match="column 'x1' has a cell .* correct it, leave the column out"
+    ):
+        fitted(X, heads="robust")
+
+
 def test_small_tables_with_rare_levels():
     """Each fold of the cross-fitting has other frequent levels: their places are those of all."""
     rng = np.random.default_rng(0)

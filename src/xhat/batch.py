@@ -46,10 +46,13 @@ class Wish:
     rate: float | None
     keep: bool = False
 
-    def options(self, id_column: str | None) -> str:
+    def options(self, flags: Flags) -> str:
         """Return what else than model and rows the bytes of a part depend on."""
-        kept = ("bad rows kept",) if self.keep else ()
-        return repr((self.suffix, self.digits, self.rate, id_column, *kept))
+        kept = ["bad rows kept"] if self.keep else []
+        usual = {"drop": [], "columns": [], "missing": (), "header": True, "decimal": "."}
+        read = [(name, getattr(flags, name)) for name in usual]
+        read = [(name, value) for name, value in read if value != usual[name]]
+        return repr((self.suffix, self.digits, self.rate, flags.id_column, *kept, *read))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Batch:
         self.ae = load(model)
         self.how = {
             "model": _digest(Path(model)),
-            "options": wish.options(flags.id_column),
+            "options": wish.options(flags),
         }
         i, n = wish.shard
         self.manifest = self.out / ("manifest.jsonl" if n == 1 else f"manifest-{i}-of-{n}.jsonl")

@@ -142,7 +142,7 @@ def test_a_robust_scale_names_the_cell_that_it_cannot_hold():
     X = np.random.default_rng(0).normal(size=(100, 3))
     X[:4, 1] = 1e160
     with pytest.raises(
-        DataError, match="column 'x1' has a cell .* correct it, leave the column out"
+        DataError, match=r"column 'x1' has a cell .* correct it, leave the column out"
     ):
         fitted(X, heads="robust")
 

@@ -114,6 +114,14 @@ def test_what_cannot_go_together_is_refused(folder, capsys):
         assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("how", [("--missing", "7"), ("--decimal", ",")])
+def test_another_way_of_reading_is_another_option(folder, capsys, how):
+    assert score() == 0
+    capsys.readouterr()
+    assert score(*how) == 64
+    assert "scores of another model or with other options" in capsys.readouterr().err
+
+
 def test_a_bad_file_is_named_and_what_is_done_stays(folder, capsys):
     (folder / "in/d.csv").write_text("x0,x1\n1,2\n")
     capsys.readouterr()

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from xhat.errors import one_line
-from xhat.interrupts import Interrupted, exit_code, message, watched
+from xhat.interrupts import Interrupted, exit_code, message, wanted, watched
 
 USAGE, DATA, BUG, FILES = 64, 65, 70, 74
 
@@ -73,6 +73,8 @@ def _classify(error: BaseException) -> tuple[int, list[str]]:
     for kinds, code, lines in _outcomes(error):
         if isinstance(error, kinds):
             return code, lines
+    if wanted():  # a library that was interrupted may swallow that and fail at something else
+        return exit_code(), [message()]
     what = f"bug: {type(error).__name__}: {one_line(str(error), 200)}; "
     return BUG, [what + "set XHAT_DEBUG=1 for the traceback, and please report it"]
 

@@ -467,3 +467,33 @@ def test_a_hangup_leaves_no_rows_behind(folder, how, code):
     assert done.stdout == "went on\n" * (how == "nohup")
     assert done.stderr.startswith("interrupted; nothing was saved" * (how == "plain"))
     assert names(folder) == ["rows.npy"]
+
+
+SWALLOWED = """
+import os, signal, sys
+from xhat import estimator
+from xhat.__main__ import run
+def fit(self, *_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+    except BaseException:
+        pass
+    raise TypeError("not FileIO")
+estimator.Autoencoder.fit = fit
+sys.exit(run(["fit", "rows.npy", "-o", "m.xhat"]))
+"""
+
+
+def test_a_library_that_swallows_a_signal_is_no_bug(folder):
+    """Compiled libraries clear whatever is raised while they ask for an attribute."""
+    import subprocess
+    import sys
+
+    np.save("rows.npy", np.ones((20, 3)))
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 143, done.stderr
+    assert done.stderr.startswith("interrupted")

@@ -89,7 +89,7 @@ def covariance(model: Model, source: Source, train: Index) -> Linear | None:
 def hide(model: Model, linear: Linear | None, rows: Subset, weight: Vector | None) -> Hidden:
     """Hide cells of held-out rows at random and compare them with what is then expected."""
     step = -(-len(rows.index) // HIDDEN_ROWS)
-    part = Subset(rows.X, rows.index[::step])
+    part = Subset(rows.X, np.asarray(rows.index[::step]))  # rows on disk: these alone are read
     w = iter(np.ones(len(part.index)) if weight is None else weight[::step])
     rng, schema = np.random.default_rng(0), model.schema
 

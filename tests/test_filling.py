@@ -103,6 +103,17 @@ def test_a_file_whose_covariance_is_none_is_refused(tmp_path, kind):
         load(tmp_path / "m.xhat")
 
 
+def test_a_file_with_a_wider_covariance_than_xhat_writes_is_refused(tmp_path):
+    """Its eigenvalues, which are looked at, would take minutes."""
+    ae = Autoencoder(1, random_state=0, max_iter=1).fit(np.random.default_rng(0).random((40, 129)))
+    assert ae._fit.model.filling.linear is None
+    linear = Linear(np.zeros(129), np.eye(129))
+    ae._fit.model.filling = replace(ae._fit.model.filling, linear=linear)
+    ae.save(tmp_path / "m.xhat")
+    with pytest.raises(ModelFileError, match="'filling_covariance' has more than 128 columns"):
+        load(tmp_path / "m.xhat")
+
+
 def schema_of_three():
     """Two levels and a number: encoded columns 0 and 1, and 2."""
     X = pd.DataFrame({"a": list("xy") * 40, "d": np.linspace(0, 1, 80)})

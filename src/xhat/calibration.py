@@ -14,7 +14,7 @@ from xhat.codepart import DRAWN, CodePart, Floats, Unseen, between, stored_size
 from xhat.data.batches import dense
 from xhat.filling import said_by
 from xhat.hidden import Hidden
-from xhat.linear import Linear, fit_linear
+from xhat.linear import WIDEST, Linear, fit_linear
 from xhat.maths.objective import Batch
 from xhat.maths.types import Matrix, Vector
 from xhat.model import Model
@@ -24,8 +24,8 @@ from xhat.sources import Index, Source, Subset
 HIDDEN_ROWS, REPEATS = 1000, 4
 #: Share of the cells that are hidden: that of the missing ones, but no less and no more.
 LEAST, MOST = 0.1, 0.3
-#: Encoded columns up to which their covariance is held, and rows it is taken from.
-WIDEST, COVARIANCE_ROWS = 128, 4000
+#: Rows that the covariance of the columns is taken from, at most.
+COVARIANCE_ROWS = 4000
 #: Encoded distances from the mean at most: sums of their squares stay finite.
 FAR = 1e100
 
@@ -87,7 +87,7 @@ def covariance(model: Model, source: Source, train: Index) -> Linear | None:
 
 
 def hide(model: Model, linear: Linear | None, rows: Subset, weight: Vector | None) -> Hidden:
-    """Hide cells of held-out rows at random and compare them with what is then expected."""
+    """Hide cells of rows at random and compare them with what is then expected."""
     step = -(-len(rows.index) // HIDDEN_ROWS)
     part = Subset(rows.X, np.asarray(rows.index[::step]))  # rows on disk: these alone are read
     w = iter(np.ones(len(part.index)) if weight is None else weight[::step])

@@ -17,6 +17,8 @@ from xhat.engines.threads import one_blas_thread
 from xhat.maths.types import Vector
 
 Floats = npt.NDArray[np.float64]
+#: Encoded columns up to which a covariance is held: it is solved for every row with a hidden cell.
+WIDEST = 128
 #: Share of each variance that is added to it: columns may depend on each other exactly.
 RIDGE = 1e-3
 #: Numbers of the systems that are solved at a time: 8 MB.

@@ -27,7 +27,7 @@ from xhat.files import atomic
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
 from xhat.hidden import Filling
-from xhat.linear import Linear
+from xhat.linear import WIDEST, Linear
 from xhat.maths.bend import Bend
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
@@ -312,6 +312,8 @@ def _restore_linear(tensors: dict[str, Any], schema: Schema) -> Linear | None:
         return None
     mean, covariance = (tensors[name] for name in LINEAR)
     _check_shape(LINEAR[1], covariance, (schema.d, schema.d))
+    if schema.d > WIDEST:  # its eigenvalues would take minutes
+        raise ModelFileError(f"array {LINEAR[1]!r} has more than {WIDEST} columns")
     if (covariance != covariance.T).any() or np.linalg.eigvalsh(covariance).min() < -EXACT * max(
         float(covariance.diagonal().max()), 1e-300
     ):

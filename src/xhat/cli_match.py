@@ -5,6 +5,7 @@ Knows: names, left-out columns. Must not know: click, maths, files.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,18 +107,19 @@ def _by_position(ae: Autoencoder, stream: Stream, there: list[str], data: str) -
 
 def _set_aside(name: str, flags: Flags, apart: str | None) -> str:
     """Say that a column of the model cannot be set aside."""
-    given, fit = f"--columns: it must name {name}", f"--drop {name}"
+    word = shlex.quote(name)  # as it is typed in a shell
+    given, fit = f"--columns: it must name {name}", f"--drop {word}"
     if name == flags.id_column:
-        given, fit = f"leave out --id {name}", f"--id {name}"
+        given, fit = f"leave out --id {word}", f"--id {word}"
     elif name == apart:
-        given = f"leave out --labels {name}"
+        given = f"leave out --labels {word}"
     elif name in flags.drop:
-        given = f"leave out --drop {name}"
+        given = f"leave out --drop {word}"
     return f"{name!r} is a column of the model: {given}, or fit with {fit}"
 
 
 def _missing(required: list[str], total: int) -> str:
-    fit = ",".join(required) if len(required) <= SHOWN else "NAME,NAME"
+    fit = shlex.quote(",".join(required)) if len(required) <= SHOWN else "NAME,NAME"
     return (
         f"{len(required)} of the model's {total} columns missing: {some(required)}; add "
         f"{'them' if len(required) > 1 else 'it'} (cells may be empty), or fit with --drop {fit}"

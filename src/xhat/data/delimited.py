@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from xhat.data.values import CODE
 from xhat.errors import DataError
 
 #: Tried on the header line; the most frequent wins, the first on a tie.
@@ -18,7 +19,7 @@ EMPTY = "the file is empty: a header line and rows are expected"
 NO_ROWS = "the file has a header but no rows"
 #: Digits behind a zero, up to the end of the cell; what stands before a cell but a delimiter.
 _CODE, _BEFORE = rb"0[0-9]+[^0-9.eE+\-/:]", (b"\n", b'"', b" ")
-_IS_CODE = r"^\s*0[0-9]+\s*$"
+_IS_CODE = f"^{CODE}$"
 
 
 @dataclass(frozen=True)

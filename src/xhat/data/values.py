@@ -101,7 +101,7 @@ def plain_level(value: Any) -> Any:
 
 
 #: Digits behind a zero: a code, such as 01003. A number is not written so.
-_CODE = re.compile(r"\s*0[0-9]+\s*")
+CODE = r"\s*0[0-9]+\s*"
 #: Numbers with one comma or more, between digits.
 _COMMA = re.compile(r"\s*[+-]?[0-9]+(,[0-9]+)+\s*|\s*[+-]?,[0-9]+\s*")
 #: Numbers with a percent sign or a currency.
@@ -116,7 +116,7 @@ def is_code(value: Any) -> bool:
     >>> is_code("01003"), is_code("0"), is_code("0.5")
     (True, False, False)
     """
-    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(CODE, value) is not None
 
 
 def has_comma(value: Any) -> bool:

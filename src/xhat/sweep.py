@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from xhat.data.arrow import plain_columns
 from xhat.errors import DataError
 
 #: Rows that a sweep uses at most: more change its shape little and its cost much.
@@ -168,4 +169,4 @@ def _take(X: Any, index: Any) -> Any:
     """Return some rows of an array, CSR matrix or frame."""
     if hasattr(X, "iloc"):
         return X.iloc[index]
-    return X.take(index) if hasattr(X, "column_names") else X[index]
+    return plain_columns(X).take(index) if hasattr(X, "column_names") else X[index]

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse
 from badtables import npy, zipped
 
+from xhat import Autoencoder
 from xhat.data import arrays, blocks
 from xhat.data.delimited import Dialect
 from xhat.data.readers import plain_columns, read_table
@@ -272,3 +273,21 @@ def test_a_row_group_that_is_damaged(write):
     assert "CRC checksum" in why(path, lambda p: read_row_group(p, 0))
     assert read_row_group(path, 1).n_rows == 40
     assert why(write("t.parquet", "no"), row_groups).startswith("not a Parquet file, or a damaged")
+
+
+def test_views_are_read_filled_and_reported(tmp_path):
+    """Texts in pieces, as DuckDB and polars hold them: pyarrow can neither take nor fill these."""
+    rng = np.random.default_rng(0)
+    texts = [None if i % 7 == 0 else "abc"[i % 3] for i in range(120)]
+    table = pa.table({"x": rng.normal(size=120), "s": pa.array(texts, pa.string_view())})
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as file:
+        file.write_table(table)
+    read = read_table(str(tmp_path / "t.arrow")).data
+    assert read.schema.types == [pa.float64(), pa.large_string()]
+    assert read["s"].to_pylist() == texts
+    ae = Autoencoder(random_state=0).fit(table)
+    filled = ae.impute(table)
+    assert filled.schema == table.schema
+    cells = zip(texts, filled["s"].to_pylist(), strict=True)
+    assert all(new == old if old else new in ("a", "b", "c") for old, new in cells)
+    assert ae.report(table)

@@ -14,6 +14,9 @@ from typing import Any
 from xhat.data.arrays import MAX_UNPACKED, RATIO
 from xhat.errors import DataError
 
+#: Texts and bytes held in pieces.
+VIEWS = ("string_view", "binary_view")
+
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
@@ -110,7 +113,10 @@ def empty(schema: Any) -> Any:
 
 
 def plain_columns(table: Any) -> Any:
-    """Return a table without extension types, whose dictionaries can be unpacked."""
+    """Return a table without extension types and views, whose dictionaries can be unpacked.
+
+    pyarrow can neither take nor choose between cells of views (texts of DuckDB and polars).
+    """
     import pyarrow as pa  # noqa: PLC0415
 
     columns = list(map(_plain, table.columns, table.schema))
@@ -128,6 +134,8 @@ def _plain(column: Any, field: Any) -> Any:
     try:
         if isinstance(field.type, pa.BaseExtensionType):
             column = _unwrapped(column)
+        if str(column.type) in VIEWS:
+            column = column.cast(beside_views(column.type))
         if pa.types.is_dictionary(column.type):
             _check_dictionary(column, field.name)
     except pa.ArrowException as error:
@@ -136,6 +144,13 @@ def _plain(column: Any, field: Any) -> Any:
             f"it ({_reason(error)}); leave it out"
         ) from None
     return column
+
+
+def beside_views(view: Any) -> Any:
+    """Return the type that holds the same in one piece."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.large_string() if str(view) == "string_view" else pa.large_binary()
 
 
 def _unwrapped(column: Any) -> Any:

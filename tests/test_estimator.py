@@ -20,6 +20,7 @@ from xhat import (
     Autoencoder,
     Binary,
     Contractive,
+    DataError,
     Gaussian,
     KLSparsity,
     L1Code,
@@ -130,6 +131,34 @@ def test_trace_of_cross_entropy_shows_the_textbook_factors():
     t = ae.trace(X[0])
     np.testing.assert_allclose(t["dL/dh2"] * t["dh2/da2"], t["h2"] - t["x"], atol=1e-12)
     np.testing.assert_allclose(t["dL/da2"], t["h2"] - t["x"], atol=1e-12)
+
+
+@pytest.mark.parametrize("holes", [False, True], ids=["fitted whole", "fitted with holes"])
+@pytest.mark.parametrize("textbook", [False, True], ids=["deep", "textbook"])
+def test_trace_of_a_row_with_missing_cells(textbook, holes):
+    X = WINE.to_numpy(copy=True)
+    row = X[:1].copy()
+    row[0, [2, 5]] = np.nan
+    if holes:
+        X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    make = Autoencoder.textbook if textbook else Autoencoder
+    hidden = {} if textbook else {"hidden": (8,)}
+    ae = make(3, random_state=0, max_iter=5, **hidden).fit(X)
+    t = ae.trace(row)
+    assert float(t["loss"]) == pytest.approx(-ae.score(row), rel=1e-10)
+    code = next(name for name in reversed(t.keys()) if name.startswith("h1"))
+    np.testing.assert_allclose(t[code], ae.transform(row)[0], rtol=1e-10)
+    assert (t["dL/dc"][[2, 5]] == 0).all()
+    assert t["dL/dc"].all(where=~np.isnan(row[0]))
+    if textbook:
+        np.testing.assert_allclose(t["dL/dh2"] * t["dh2/da2"], t["dL/da2"], atol=1e-12)
+        np.testing.assert_allclose(t["dL/da2"], t["dL/dc"], atol=1e-12)
+
+
+def test_trace_takes_one_row():
+    ae = Autoencoder.textbook(3, random_state=0, max_iter=2).fit(WINE)
+    with pytest.raises(DataError, match="trace takes one row, and these are 2: give one"):
+        ae.trace(WINE.iloc[:2])
 
 
 def test_check_gradients_is_small_for_every_parameter():

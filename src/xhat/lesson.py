@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.data.batches import dense
+from xhat.errors import DataError
 from xhat.fitting import Fit
 from xhat.maths import heads
 from xhat.maths.objective import Batch, Objective, decode, encode, loss_and_grad
@@ -54,16 +55,20 @@ def _indent(value: Floats) -> str:
 
 
 def trace(model: Model, x: Matrix) -> Trace:
-    """Return the trace of one raw row x, shape (1, d)."""
-    assert x.shape[0] == 1, x.shape
-    model.schema.check(x, np.zeros(1, dtype=np.intp))
+    """Return the trace of one raw row x, shape (1, d).
+
+    A missing cell is filled as for ``transform``: it has a value in x, no loss, no gradient.
+    """
+    if x.shape[0] != 1:
+        raise DataError(f"trace takes one row, and these are {x.shape[0]}: give one, such as X[:1]")
     net, theta = model.net, model.parameters(np.float64)
     views = Views(net, theta)
-    Z = model.schema.encode(x.astype(np.float64)).X
+    ((_, batch),) = model.by_tile(x.astype(np.float64), lambda _, tile: tile)
+    Z = batch.X
     enc = encode(net, views, Z)
     dec = decode(net, views, enc.H[-1])
     grad = np.empty_like(theta)
-    loss = loss_and_grad(Objective(net), theta, Batch(Z), grad)
+    loss = loss_and_grad(Objective(net), theta, batch, grad)
     q: dict[str, Floats] = {"x": Z[0]}
     for layer in range(net.depth):
         mark = "1" if net.depth == 1 else f"1.{layer + 1}"
@@ -74,26 +79,30 @@ def trace(model: Model, x: Matrix) -> Trace:
     q["h2"] = heads.predict(net.blocks, dec.A_hat)[0]
     q["loss"] = np.asarray(loss)
     if net.depth == 1:
-        q.update(_chain(model, views, Z, enc.A[0], enc.H[0], dec.A_hat))
+        q.update(_chain(model, views, batch, enc.A[0], enc.H[0], dec.A_hat))
     q.update({f"dL/d{name}": np.array(view, np.float64) for name, view in Views(net, grad).items()})
     return Trace({name: np.asarray(value, dtype=np.float64) for name, value in q.items()})
 
 
 def _chain(
-    model: Model, views: Views, Z: Matrix, A: Matrix, H: Matrix, A_hat: Matrix
+    model: Model, views: Views, batch: Batch, A: Matrix, H: Matrix, A_hat: Matrix
 ) -> dict[str, Floats]:
     """Return each factor of dL/dW* and dL/dW on its own, for one layer.
 
     dL/dW* = dL/dh2 * dh2/da2 * da2/dW*, and dL/dW = dL/dh2 * dh2/da2 * da2/dh1 * dh1/da1 * da1/dW,
     where da2/dh1 = W*, da2/dW* = h1 and da1/dW = x.
     """
-    blocks = model.net.blocks
+    blocks, Z = model.net.blocks, batch.X
+    observed = 1 if batch.mask is None else batch.mask[0]
     W_star, _ = views.decoder(0)
-    dL_da2 = heads.cell_grad(blocks, A_hat, Z)[0]
+    dL_da2 = heads.cell_grad(blocks, A_hat, Z)[0] * observed
     dh2_da2 = np.hstack([heads.output_slope(b.head, A_hat[:, b.columns]) for b in blocks])[0]
-    dL_dh2 = np.hstack(
-        [heads.output_grad(b.head, A_hat[:, b.columns], Z[:, b.columns]) for b in blocks]
-    )[0]
+    dL_dh2 = (
+        np.hstack(
+            [heads.output_grad(b.head, A_hat[:, b.columns], Z[:, b.columns]) for b in blocks]
+        )[0]
+        * observed
+    )
     dh1_da1 = model.net.encoder_activations[0].derivative(A, H)[0]
     return {
         "dL/dh2": dL_dh2,

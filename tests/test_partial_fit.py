@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from xhat import Autoencoder, ParameterError, load
+from xhat import SGD, Autoencoder, Contractive, KLSparsity, ParameterError, load
+from xhat.engines import available
 from xhat.sample import ROWS, Sample
 
 
@@ -78,3 +79,44 @@ def test_a_sample_takes_every_row_with_the_same_probability():
     assert sample.seen == n
     parts = np.histogram(kept, 4, (0, n))[0]
     assert np.abs(parts - ROWS / 4).max() < 5 * np.sqrt(ROWS / 4)
+
+
+def deep(**parameters):
+    parameters = {"hidden": (6,), "linear_path": False, "random_state": 0, **parameters}
+    return Autoencoder(3, max_iter=2, stopping=None, **parameters).fit(rows(300, 0))
+
+
+def test_a_loaded_model_goes_on_with_the_engine_that_knows_its_penalty(tmp_path):
+    X, ae = rows(300, 0), deep(penalty=Contractive(0.1))
+    ae.save(tmp_path / "m.xhat")
+    again = load(tmp_path / "m.xhat").partial_fit(X)
+    assert again.choices_["engine"].startswith("reference")
+    np.testing.assert_array_equal(again.transform(X), ae.partial_fit(X).transform(X))
+
+
+def test_parameters_given_since_the_last_call_choose_the_engine():
+    X, ae = rows(300, 0), deep()
+    ae.set_params(penalty=Contractive(0.1)).partial_fit(X)
+    assert ae.choices_["engine"].startswith("reference")
+    ae.set_params(penalty=None, engine="reference").partial_fit(X)
+    assert ae.choices_["engine"] == "reference (as asked)"
+    ae.set_params(penalty=KLSparsity())
+    with pytest.raises(ParameterError, match=r"KLSparsity needs a code in \(0, 1\)"):
+        ae.partial_fit(X)
+
+
+@pytest.mark.skipif(isinstance(available()["compiled"], str), reason="no compiled engine")
+def test_an_engine_that_does_not_know_the_penalty_is_refused():
+    ae = deep().set_params(penalty=Contractive(0.1), engine="compiled")
+    with pytest.raises(ParameterError, match="engine='compiled' cannot be used"):
+        ae.partial_fit(rows(300, 0))
+
+
+def test_another_optimizer_starts_afresh():
+    X = rows(300, 0)
+    for before, after in (("adam", "sgd"), ("sgd", "adam"), ("adam", SGD(0.5))):
+        ae = deep(engine="reference", learning_rate=1e-3).set_params(optimizer=before)
+        ae.partial_fit(X).set_params(optimizer=after).partial_fit(X)
+        slots = {"v"} if after != "adam" else {"mu", "nu"}
+        assert set(ae._fit.state.optimizer.slots) == slots
+        assert np.isfinite(ae.loss_curve_).all()

@@ -10,10 +10,13 @@ import numpy as np
 from xhat import auto
 from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
+from xhat.engines import choose
+from xhat.engines.base import Engine, Optimizer
 from xhat.errors import ParameterError
 from xhat.fitting import Fit
 from xhat.hidden import settle
 from xhat.maths.objective import Objective
+from xhat.model import Model
 from xhat.preparing import prepare
 from xhat.sample import Sample
 from xhat.settings import Request
@@ -51,31 +54,25 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
         raise ParameterError(
             "partial_fit takes steps on parts of the data: use optimizer='adam' or 'sgd'"
         )
-    model = fit.model
-    if fit.state is None:
-        theta = model.theta.copy()
-        optimizer = request.optimizer.init(model.net, theta)
-        fit.state = LoopState(theta, optimizer, rng, Monitor(None, theta.copy()), fit.epochs)
-    schema, dtype = model.schema, fit.state.theta.dtype
-    corruption = request.corruption
-    if corruption is None and model.rounds == 1:  # it was fitted to fill cells, and goes on so
-        corruption, _ = auto.corruption(max(_missing(source), 1e-9))
-    objective = Objective(model.net, request.penalties, corruption, schema.ranges(dtype))
+    model, schema = fit.model, fit.model.schema
+    objective = _objective(model, request, source)
+    engine, reason = _engine(request, objective)
     source.check(schema, source.everything)
-    rows = source.rows(schema, source.everything, dtype)
+    fit.state = _state(fit, request.optimizer, rng)
     plan = Plan(
-        model.engine,
+        engine,
         objective,
         request.optimizer,
         request.schedule or RATE,
-        rows,
+        source.rows(schema, source.everything, fit.state.theta.dtype),
         None,
         request.batch_size or BATCH,
         fit.state.epoch + 1,
         lambda j: schema.columns[schema.group[j]].name,
     )
     train(plan, fit.state, lambda _: None)
-    fit.model = replace(model, theta=fit.state.theta.copy())
+    fit.choices["engine"] = f"{engine.name} ({reason})"
+    fit.model = replace(model, theta=fit.state.theta.copy(), engine=engine)
     fit.sample = Sample.of(source.X) if fit.sample is None else fit.sample.with_more(source.X)
     sample = measured_on(fit)
     if sample is not None:
@@ -83,6 +80,40 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
     fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch
     fit.held_out_scores = np.empty(0)
+
+
+def _objective(model: Model, request: Request, source: Source) -> Objective:
+    """Return what is minimised: penalty and corruption may have been given since the last call."""
+    for penalty in request.penalties:
+        if (problem := penalty.needs(model.net)) is not None:
+            raise ParameterError(problem)
+    corruption = request.corruption
+    if corruption is None and model.rounds == 1:  # it was fitted to fill cells, and goes on so
+        corruption, _ = auto.corruption(max(_missing(source), 1e-9))
+    ranges = model.schema.ranges(model.theta.dtype)
+    return Objective(model.net, request.penalties, corruption, ranges)
+
+
+def _engine(request: Request, objective: Objective) -> tuple[Engine, str]:
+    """Return the engine for this call and why: that of the last one may not know the objective."""
+    assert not isinstance(request.optimizer, LBFGS)
+    try:
+        return choose(request.engine, objective, request.optimizer)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+
+
+def _state(fit: Fit, optimizer: Optimizer, rng: np.random.Generator) -> LoopState:
+    """Return the state to go on from; another optimiser than in the last call starts afresh."""
+    theta = fit.model.theta.copy()
+    fresh, state = optimizer.init(fit.model.net, theta), fit.state
+    if state is None:
+        return LoopState(theta, fresh, rng, Monitor(None, theta.copy()), fit.epochs)
+    assert state.optimizer is not None
+    if state.optimizer.slots.keys() != fresh.slots.keys():
+        state.optimizer = fresh
+    state.optimizer.decay = fresh.decay
+    return state
 
 
 def measured_on(fit: Fit) -> Any:

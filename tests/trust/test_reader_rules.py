@@ -291,3 +291,29 @@ def test_views_are_read_filled_and_reported(tmp_path):
     cells = zip(texts, filled["s"].to_pylist(), strict=True)
     assert all(new == old if old else new in ("a", "b", "c") for old, new in cells)
     assert ae.report(table)
+
+
+def test_dictionaries_of_polars_have_unsigned_indices_and_views(tmp_path):
+    import polars as pl
+
+    texts = [None if i % 7 == 0 else "abc"[i % 3] for i in range(120)]
+    frame = pl.DataFrame(
+        {
+            "x": np.random.default_rng(0).normal(size=120),
+            "c": pl.Series(texts, dtype=pl.Categorical),
+            "e": pl.Series(texts, dtype=pl.Enum(["a", "b", "c", "d"])),
+        }
+    )
+    frame.write_ipc(tmp_path / "t.arrow")
+    frame.write_parquet(tmp_path / "t.parquet")
+    views = pa.ipc.open_file(tmp_path / "t.arrow").read_all()
+    arrow, file = frame.to_arrow(), read_table(str(tmp_path / "t.arrow")).data
+    parquet = read_table(str(tmp_path / "t.parquet")).data
+    expected = Autoencoder(random_state=0).fit(frame)
+    for table in (arrow, views, file, parquet):
+        ae = Autoencoder(random_state=0).fit(table)
+        assert np.array_equal(ae.anomaly_score(table), expected.anomaly_score(frame))
+        filled, wanted = ae.impute(table), expected.impute(frame)
+        for name in ("c", "e"):
+            assert filled[name].to_pylist() == wanted[name].cast(pl.String).to_list()
+            assert pa.types.is_dictionary(filled[name].type)

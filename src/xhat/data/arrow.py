@@ -134,8 +134,7 @@ def _plain(column: Any, field: Any) -> Any:
     try:
         if isinstance(field.type, pa.BaseExtensionType):
             column = _unwrapped(column)
-        if str(column.type) in VIEWS:
-            column = column.cast(beside_views(column.type))
+        column = without_views(column)
         if pa.types.is_dictionary(column.type):
             _check_dictionary(column, field.name)
     except pa.ArrowException as error:
@@ -146,11 +145,25 @@ def _plain(column: Any, field: Any) -> Any:
     return column
 
 
-def beside_views(view: Any) -> Any:
-    """Return the type that holds the same in one piece."""
+def without_views(column: Any) -> Any:
+    """Return a column whose texts, or those of its dictionary, are held in one piece."""
     import pyarrow as pa  # noqa: PLC0415
 
-    return pa.large_string() if str(view) == "string_view" else pa.large_binary()
+    inner = getattr(column.type, "value_type", column.type)
+    if str(inner) not in VIEWS:
+        return column
+    plain = pa.large_string() if str(inner) == "string_view" else pa.large_binary()
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(plain)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    ordered = column.type.ordered
+    return pa.chunked_array(
+        [
+            pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(plain), ordered=ordered)
+            for c in chunks
+        ],
+        pa.dictionary(column.type.index_type, plain, ordered),
+    )
 
 
 def _unwrapped(column: Any) -> Any:

@@ -131,6 +131,8 @@ class Cells:
             return _distinct_arrow(self.series.to_native())
         native: Any = None if backend is None else self.series.to_native()
         if backend is not None and backend.is_pandas() and native.dtype != object:
+            if "dictionary" in str(native.dtype):  # pandas cannot factorize unsigned indices
+                return _distinct_arrow(native.array.__arrow_array__())
             codes, uniques = native.factorize()
             return np.asarray(codes, dtype=np.intp), uniques.tolist()
         if backend is not None and backend.is_polars() and self.dtype == nw.String:
@@ -244,7 +246,8 @@ def _distinct_arrow(column: Any) -> tuple[Places, list[Any]]:
         column = column.combine_chunks()
     if "dictionary" not in str(column.type):
         column = column.dictionary_encode()
-    places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    signed = column.indices.cast("int64")  # polars has unsigned ones
+    places = signed.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
     values = column.dictionary.to_pylist()
     used, first = np.unique(places[places >= 0], return_index=True)
     if len(used) == len(values):

@@ -14,7 +14,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.arrow import VIEWS, beside_views
+from xhat.data.arrow import without_views
 from xhat.data.containers import Storage, is_frame
 from xhat.data.storage import Store
 from xhat.maths.types import Matrix
@@ -214,10 +214,10 @@ def _arrow_column(old: Any, cells: list[Any], keep: Mask | None, held: Any) -> A
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    if str(old.type) in VIEWS:
-        whole = beside_views(old.type)
-        held = whole if held == old.type else held
-        return _arrow_column(old.cast(whole), cells, keep, held).cast(old.type)
+    if (whole := without_views(old)) is not old:
+        inner = getattr(whole.type, "value_type", whole.type)
+        new = _arrow_column(whole, cells, keep, inner if "view" in str(held) else held)
+        return new if pa.types.is_dictionary(old.type) else new.cast(old.type)
     dictionary = old.type if pa.types.is_dictionary(old.type) else None
     inner = old.type if dictionary is None else dictionary.value_type
     if held in (inner, old.type) or pa.types.is_null(inner):

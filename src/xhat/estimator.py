@@ -30,6 +30,7 @@ from xhat.train.checkpoint import Checkpoint, opened
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, SGD, Adam
 from xhat.train.schedules import Schedule
+from xhat.validation import all_or_nothing
 
 Floats = npt.NDArray[np.float64]
 #: Training rows of a stream whose scores set ``offset_``: their quantiles are known to 0.1 %.
@@ -201,6 +202,7 @@ class Autoencoder(
         return cls(n_components, **{**defaults, **parameters})
 
     @with_callbacks  # type: ignore[untyped-decorator]
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -301,6 +303,7 @@ class Autoencoder(
         self._warn_if_copying(request)
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Take one pass of steps over X; the first call fixes schema, scale and start.
 

@@ -5,20 +5,43 @@ Knows: scikit-learn's validation, containers. Must not know: models.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from xhat.data.containers import Storage, check_finite, column_names, is_frame, without_mask
+from xhat.data.containers import Storage, check_finite, column_names, is_frame, plain_array
 from xhat.data.kinds import check_names, storage_wish
 from xhat.data.stream import Stream
 from xhat.errors import DataError, EmptyRowsWarning
 from xhat.maths.quantiles import as_copies
 from xhat.maths.types import Vector
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def all_or_nothing(fit: Method) -> Method:
+    """Let an estimator be what it was where a fit is refused: names, storage, model fit together.
+
+    An interrupted one that has its model keeps it.
+    """
+
+    @functools.wraps(fit)
+    def whole(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(self.__dict__)
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException as error:
+            if isinstance(error, Exception) or self.__dict__.get("_fit") is before.get("_fit"):
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+
+    return cast("Method", whole)
 
 
 class TableInput:
@@ -30,7 +53,7 @@ class TableInput:
 
     def _learn(self, X: Any) -> Any:
         """Learn how the columns of X are held; return their numbers."""
-        X = without_mask(X)
+        X = plain_array(X)
         if is_frame(X):
             column_names(X)
             validate_data(self, X, reset=True, skip_check_array=True)
@@ -60,7 +83,7 @@ class TableInput:
 
     def _read(self, X: Any) -> Any:
         """Return the numbers of rows that must look like the table of ``fit``."""
-        X = without_mask(X)
+        X = plain_array(X)
         plain = all(store.plain for store in self._storage.stores)
         if is_frame(X):
             validate_data(self, X, reset=False, skip_check_array=True)

@@ -28,6 +28,7 @@ from xhat import (
     OneCycle,
     Real,
     SaltAndPepper,
+    fitting,
     incremental,
     load,
 )
@@ -226,6 +227,28 @@ def test_the_folds_of_a_wide_table_train_equally_long(monkeypatch):
     epochs = len(ae.history_["held_out_loss"]) - 1
     assert 200 < epochs < 1500
     assert ae.choices_["max_iter"] == f"{epochs} (full-batch steps)"
+
+
+def test_folds_stop_where_nothing_beats_pca(monkeypatch):
+    """Noise is PCA's after two folds; the residuals, scores and the verdict come from all five."""
+    trained, train = [], fitting._train
+
+    def counted(ready, rng, on_epoch, stop_after=None, *rest, **more):
+        trained.append(stop_after)
+        return train(ready, rng, on_epoch, stop_after, *rest, **more)
+
+    monkeypatch.setattr(fitting, "_train", counted)
+    X = np.random.default_rng(0).normal(size=(150, 8))
+    ae = Autoencoder(2, max_iter=40, random_state=0).fit(X)
+    assert trained == [None, None, *[0] * 6]
+    assert ae.choices_["selection"].endswith("nothing beat it in the first 2 of 5 folds")
+    assert ae.verdict_.is_pca
+    assert ae.verdict_.n_rows == len(ae._fit.held_out_scores) == 150
+    t = np.random.default_rng(0).uniform(-3, 3, 150)
+    curved = np.column_stack([np.cos(t), np.sin(t), t, t * t])
+    trained.clear()
+    Autoencoder(1, max_iter=40, learning_rate=OneCycle(2e-2), random_state=0).fit(curved)
+    assert trained[:5] == [None] * 5
 
 
 def test_folds_taken_up_again_are_folds_trained_anew(monkeypatch):
@@ -596,3 +619,20 @@ def test_tables_near_the_largest_number_are_saved(tmp_path):
     ae = Autoencoder(2, random_state=0, max_iter=5).fit(X)
     ae.save(tmp_path / "m.xhat")
     np.testing.assert_array_equal(load(tmp_path / "m.xhat").anomaly_score(X), ae.anomaly_score(X))
+
+
+def test_a_refused_refit_leaves_the_model_as_it_was():
+    """Names, storage and model belong together: a table that is refused at the end changes none."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=60), "g": ["m", "w"] * 30})
+    ae = Autoencoder(1, random_state=0).fit(table)
+    scores, rebuilt = ae.anomaly_score(table), ae.reconstruct(table)
+    with pytest.raises(DataError):
+        ae.fit(table.assign(g="w", b=np.inf))
+    assert np.array_equal(ae.anomaly_score(table), scores)
+    assert ae.reconstruct(table).equals(rebuilt)
+    assert list(ae.feature_names_in_) == ["a", "g"]
+    fresh = Autoencoder(1)
+    with pytest.raises(DataError):
+        fresh.fit(table.assign(b=np.inf))
+    assert set(vars(fresh)) == set(vars(Autoencoder(1)))

@@ -156,7 +156,7 @@ def _fit_small(
         return run(split, None, keep)[1].monitor.held_out
 
     def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
-        before = [s for s in kept.pop(int(split.held_out[0])) if s.epoch <= epochs]
+        before = [s for s in kept.pop(int(split.held_out[0]), []) if s.epoch <= epochs]
         part, state = run(split, epochs, _silent, before[-1] if before else None)
         model = part.model(state.theta) if epochs else part.pca()
         return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)
@@ -170,9 +170,10 @@ def _fit_small(
     model.filling = settle(cross.hidden, known, model.schema, model.residual, linear)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
-    said["selection"] = (
-        f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, cross-fitted in {FOLDS} folds"
-    )
+    how_found = f"cross-fitted in {FOLDS} folds"
+    if cross.trained < FOLDS:
+        how_found = f"nothing beat it in the first {cross.trained} of {FOLDS} folds"
+    said["selection"] = f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, {how_found}"
     is_pca = cross.epoch == 0
     verdict = (
         _verdict(final, model, is_pca=is_pca) if len(ready.split.verdict) else cross.comparison
@@ -186,7 +187,7 @@ def _fit_small(
         history,
         cross.scores,
         state.epoch,
-        cross.epoch,
+        min(cross.epoch, state.epoch),  # a callback may have stopped before
         state.interrupted,
     )
     if is_pca:
@@ -233,17 +234,16 @@ def _train(
         stop_after,
         checkpoint,
     )
-    if isinstance(on_epoch, Progress):
-        on_epoch.begin(epochs, ready.rows.n)
     lbfgs = isinstance(request.optimizer, LBFGS)
     slots = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
     state, run = begun or LoopState(theta, slots, rng, monitor), train_lbfgs if lbfgs else train
-    if checkpoint is None:
-        return run(plan, state, on_epoch)
-    checkpoint.restore(state, fingerprint(request, ready.sources, ready.engine))
+    if checkpoint is not None:
+        checkpoint.restore(state, fingerprint(request, ready.sources, ready.engine))
+    if isinstance(on_epoch, Progress):
+        on_epoch.begin(state, epochs if stop_after is None else min(epochs, stop_after), ready)
     if not state.stopped:
         state = run(plan, state, on_epoch)
-    if not state.interrupted:
+    if checkpoint is not None and not state.interrupted:
         checkpoint.finish(state)
     return state
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from xhat.train.loop import LoopState
+
+if TYPE_CHECKING:
+    from xhat.callbacks import Epochs
+    from xhat.preparing import Prepared
 
 
 class Progress:
@@ -21,19 +24,21 @@ class Progress:
     verbose : int
         0 nothing, 1 a bar on a terminal where rich is installed and elsewhere a line at the epochs
         1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch.
-    also : callable or None
-        Called after every epoch as well.
+    also : Epochs or None
+        Told of the same.
     """
 
-    def __init__(self, verbose: int, also: Callable[[], None] | None = None) -> None:
+    def __init__(self, verbose: int, also: Epochs | None = None) -> None:
         self.verbose, self._also = verbose, also
         self._rows = 0
         self._started = time.perf_counter()
         self._bar: tuple[Any, Any] | None = None
 
-    def begin(self, epochs: int, rows: int) -> None:
-        """Start: so many epochs at most, of so many rows each."""
-        self._rows, self._started = rows, time.perf_counter()
+    def begin(self, state: LoopState, epochs: int, ready: Prepared) -> None:
+        """Start at a state: so many epochs at most, of what was settled before."""
+        self._rows, self._started = ready.rows.n, time.perf_counter()
+        if self._also is not None:
+            self._also.begin(state, epochs, ready)
         if self.verbose == 1 and epochs and sys.stderr.isatty():
             self._bar = _bar(epochs)
 
@@ -48,7 +53,7 @@ class Progress:
     def __call__(self, state: LoopState) -> None:
         """Report one epoch."""
         if self._also is not None:
-            self._also()
+            self._also(state)
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, completed=state.epoch, words=self._words(state))

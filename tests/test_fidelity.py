@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xhat import Autoencoder, DataError
+from xhat import Autoencoder, DataError, load
 from xhat.__main__ import run
 from xhat.data import stream
 from xhat.data.readers import read_table
@@ -501,3 +501,69 @@ def test_nothing_is_the_top_reason_of_an_empty_row(capsys):
     table("new.csv", "a,b", [",", ","])
     call(capsys, "explain", "m.xhat", "new.csv", "-o", "o.parquet", "--quiet")
     assert pq.read_table("o.parquet")["top"].to_pylist() == [None, None]
+
+
+# -- Times -----------------------------------------------------------------------------------------
+
+CLOCKS = {
+    "date": DAYS,
+    "datetime": [dt.datetime(2024, 1, 1) + dt.timedelta(hours=20 * a) for a in A],  # noqa: DTZ001
+    "moment": [dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=20 * a) for a in A],
+    "time": TIMES,
+    "duration": [dt.timedelta(hours=int(5 * a)) for a in A],
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_times_come_back_as_the_times_they_were(clock, tmp_path):
+    """Also where the container has no type for them: codes and arrays of objects."""
+    frame = pd.DataFrame({"a": A, "t": pd.Series(CLOCKS[clock], dtype=object)})
+    frame.loc[3, "t"] = None
+    cells = frame.to_numpy(dtype=object)
+    kind = type(CLOCKS[clock][0])
+    for X in (frame, pl.from_pandas(frame), cells):
+        ae = Autoencoder(1, random_state=0).fit(X)
+        ae.save(tmp_path / "m.xhat")
+        for model in (ae, load(tmp_path / "m.xhat")):
+            back = np.asarray(model.inverse_transform(model.transform(X)), dtype=object)[0, 1]
+            assert isinstance(back, kind)
+            assert bool(getattr(back, "tzinfo", None)) == (clock == "moment")
+    for made in (ae.impute(cells)[3, 1], ae.reconstruct(cells)[0, 1]):
+        assert type(made) is kind
+    assert all(ae.impute(cells)[:3, 1] == cells[:3, 1])
+
+
+def test_another_kind_of_time_is_refused_by_name():
+    frame = pd.DataFrame(
+        {"a": A, **{name: pd.Series(v, dtype=object) for name, v in CLOCKS.items()}}
+    )
+    ae = Autoencoder(1, random_state=0).fit(frame)
+    ae.anomaly_score(frame.assign(date=frame["datetime"], moment=frame["date"]))
+    ae.anomaly_score(frame.assign(duration=None))
+    for name, other, said in (
+        ("time", "duration", "is a duration, where fit had a time"),
+        ("duration", "moment", "is a datetime, where fit had a duration"),
+        ("date", "time", "is a time, where fit had a date"),
+    ):
+        with pytest.raises(DataError, match=f"column '{name}', row 0: .* {said}"):
+            ae.anomaly_score(frame.assign(**{name: frame[other]}))
+
+
+@pytest.mark.parametrize("dtype", ["M8[ns]", "M8[D]", "m8[ns]", "m8[s]"])
+def test_arrays_of_numpys_times(dtype):
+    """NaT is a missing cell, not the smallest number there is."""
+    days = np.arange(60)[:, None] * [1, 2] + np.random.default_rng(0).integers(0, 9, (60, 2))
+    X = (days * np.timedelta64(1, "D")).astype("m8[ns]").astype("i8").astype("m8[ns]")
+    X = (
+        X.astype(dtype)
+        if dtype[0] == "m"
+        else (np.datetime64("2024-01-01", "ns") + X).astype(dtype)
+    )
+    X[3, 1] = "NaT"
+    ae = Autoencoder(1, random_state=0).fit(X)
+    assert ae.anomaly_score(X).max() < 1e3
+    filled, rebuilt = ae.impute(X), ae.reconstruct(X)
+    assert filled.dtype == rebuilt.dtype == X.dtype
+    observed = ~np.isnat(X)
+    assert np.array_equal(filled[observed], X[observed])
+    assert abs(filled[3, 1] - X[4, 1]) < np.timedelta64(30, "D")

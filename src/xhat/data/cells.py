@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from xhat.data.values import (
     PLAIN,
+    Clock,
     Form,
+    clock_of,
     form_of_values,
     is_missing,
     is_number,
@@ -146,6 +148,16 @@ class Cells:
         """Whether the container's type is one of dates, times or durations."""
         return self.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time)
 
+    @property
+    def clock(self) -> Clock:
+        """Which kind of times the cells are; of Python's objects, what the first time is."""
+        if self.dtype is None or self.dtype in (nw.Object, nw.Unknown):
+            return next((found for v in self.values() if (found := clock_of(v))), "")
+        if self.dtype == nw.Datetime:
+            return "moment" if getattr(self.dtype, "time_zone", None) else "datetime"
+        kinds: dict[Any, Clock] = {nw.Date: "date", nw.Time: "time", nw.Duration: "duration"}
+        return next((clock for kind, clock in kinds.items() if self.dtype == kind), "")
+
     def natural_form(self) -> Form:
         """Return the form that the container's own type asks for."""
         dtype = self.dtype
@@ -231,6 +243,13 @@ class Cells:
         problem = f"{values[bad[0]]!r:.60} is no {expected}{others}"
         advice = "correct these cells, or have them read as missing (--missing)"
         return CellError(self.name, self.first + bad[0], problem, advice)
+
+    def other_clock(self, clock: Clock) -> CellError:
+        """Return the error that names the first time of a column that holds another kind."""
+        row, value = next((i, v) for i, v in enumerate(self.values()) if v is not None)
+        held, wanted = (kind.replace("moment", "datetime") for kind in (self.clock, clock))
+        problem = f"{value!s:.60} is a {held}, where fit had a {wanted}"
+        return CellError(self.name, self.first + row, problem, f"give this column as a {wanted}")
 
     def not_numeric(self) -> str:
         """Say which cells keep this column from being numbers."""

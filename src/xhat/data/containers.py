@@ -23,6 +23,8 @@ from xhat.maths.types import Matrix
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+#: NumPy's kinds of times: durations and dates.
+CLOCK_KINDS = "mM"
 
 
 def is_frame(X: object) -> bool:
@@ -55,12 +57,16 @@ def column_names(X: Any) -> list[str]:
     return names
 
 
-def without_mask(X: Any) -> Any:
-    """Return a masked array as a plain one whose masked cells are missing, others as they are."""
+def plain_array(X: Any) -> Any:
+    """Return arrays with masks or of NumPy's times as plain ones, None or NaN where missing."""
+    if isinstance(X, np.ndarray) and X.dtype.kind in CLOCK_KINDS:
+        cells = np.ma.getdata(X).astype(f"{X.dtype.kind}8[us]").astype(object)  # None for NaT
+        cells[np.ma.getmaskarray(X)] = None
+        return cells
     if not isinstance(X, np.ma.MaskedArray):
         return X
     dtype = {"f": X.dtype, "i": np.float64, "u": np.float64, "b": np.float64}
-    cells: Any = np.array(X, dtype=dtype.get(X.dtype.kind, object))
+    cells = np.array(X, dtype=dtype.get(X.dtype.kind, object))
     cells[np.ma.getmaskarray(X)] = None if cells.dtype == object else np.nan
     return cells
 

@@ -18,7 +18,7 @@ from xhat.data.containers import Storage
 from xhat.data.scratch import View
 from xhat.data.storage import Store, nothing, numbers_of, settle_levels, wanted_form
 from xhat.data.table import Table
-from xhat.data.values import Form
+from xhat.data.values import Clock, Form
 from xhat.errors import DataError
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +32,7 @@ class Learner:
     def __init__(self, name: str, wish: str | None) -> None:
         self.name, self.wish = name, wish
         self.form: Form = "left out"
+        self.clock: Clock = ""
         self.counts: dict[Any, int] = {}
         self.first_row: dict[Any, int] = {}
         self._code: dict[Any, float] = {}
@@ -46,6 +47,7 @@ class Learner:
         if form != "level":
             found = numbers_of(cells)
             self.form = form
+            self.clock = self.clock or (cells.clock if form == "time" else "")
             self.any_value = self.any_value or not np.isnan(found).all()
             return found
         return self._levels(cells, first)
@@ -87,7 +89,7 @@ class Learner:
         if not self.any_value:
             return nothing(self.name), None
         if self.form != "level":
-            return Store(self.name, self.form), None
+            return Store(self.name, self.form, clock=self.clock), None
         store = settle_levels(self.name, self.counts, self.first_row, self.wish)
         position = {level: float(i) for i, level in enumerate(store.levels)}
         return store, np.array([position.get(level, np.nan) for level in self._code])

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.data.arrow import without_views
-from xhat.data.containers import Storage, is_frame
+from xhat.data.containers import CLOCK_KINDS, Storage, is_frame, plain_array
 from xhat.data.storage import Store
+from xhat.data.values import clock_of
 from xhat.maths.types import Matrix
 
 Mask = npt.NDArray[np.bool_]
@@ -115,12 +116,18 @@ def _dtype_of(old: Any) -> Any:
     """Return the type of a series; of Python's dates and times in a column of objects, theirs."""
     if old.dtype != nw.Object:
         return old.dtype
-    first = next((type(v) for v in old.to_list() if isinstance(v, _CLOCKS)), object)
-    kinds = {dt.date: nw.Date(), dt.time: nw.Time(), dt.timedelta: nw.Duration()}
-    return kinds.get(first, old.dtype)
+    clock = next((found for v in old.to_list() if (found := clock_of(v))), "")
+    return _TIMES.get(clock, old.dtype)
 
 
-_CLOCKS = (dt.date, dt.time, dt.timedelta)
+#: Types of the times that a column without a type of its own holds.
+_TIMES: dict[str, Any] = {
+    "date": nw.Date(),
+    "datetime": nw.Datetime(),
+    "moment": nw.Datetime(time_zone="UTC"),
+    "time": nw.Time(),
+    "duration": nw.Duration(),
+}
 
 
 def _other_series(old: Any, cells: list[Any], keep: Mask | None) -> Any:
@@ -272,7 +279,8 @@ def _cell(store: Store, value: float, dtype: Any) -> Any:
     if store.form == "bool":
         return value >= 0.5
     if store.form == "time":
-        return _time(value, dtype)
+        known = dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time)
+        return _time(value, dtype if known else _TIMES.get(store.clock, dtype))
     if store.form == "integer" and dtype in (nw.String, nw.Unknown):
         return round(value)
     if dtype is None or not dtype.is_integer():
@@ -298,9 +306,10 @@ def _time(seconds: float, dtype: Any) -> Any:
 def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None) -> Any:
     if all(store.plain for store in storage.stores):
         return values if keep is None else np.where(keep, like, values)
-    table = np.array(like, dtype=object, copy=True)
+    table = np.array(plain_array(like), dtype=object, copy=True)
     for position, j in enumerate(storage.used):
         gaps = slice(None) if keep is None else ~keep[:, position]
         found = _cells_for(storage.stores[j], values[gaps, position], None, None)
         table[gaps, j] = np.fromiter(found, dtype=object, count=len(found))
-    return table
+    clock = getattr(getattr(like, "dtype", None), "kind", "") in CLOCK_KINDS
+    return table.astype(like.dtype) if clock else table

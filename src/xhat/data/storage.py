@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from xhat.data.cells import Cells, Floats, damaged
-from xhat.data.values import Form, has_comma, has_unit, is_code, is_number
+from xhat.data.values import Clock, Form, has_comma, has_unit, is_code, is_number
 from xhat.errors import DataError
 
 #: A text column with at least this share of numbers is taken for a damaged column of numbers.
@@ -43,12 +43,15 @@ class Store:
         becomes ``len(levels)``.
     reason : str
         Why the column is left out.
+    clock : str
+        Which kind of times it holds ("": none, or written by a version that did not know).
     """
 
     name: str
     form: Form
     levels: tuple[Any, ...] = ()
     reason: str = ""
+    clock: Clock = ""
 
     @property
     def plain(self) -> bool:
@@ -74,7 +77,20 @@ class Store:
         cells = column.numbers(self.form)
         if cells is None or (self.form != "time" and column.is_clock and not np.isnan(cells).all()):
             raise column.refusal(self.form)
+        clock = column.clock if self.clock and not np.isnan(cells).all() else ""
+        if clock and _SINCE[clock] != _SINCE[self.clock]:
+            raise column.other_clock(self.clock)
         return cells
+
+
+#: Dates and datetimes count from 1970: one may stand for the other.
+_SINCE: dict[str, str] = {
+    "date": "1970",
+    "datetime": "1970",
+    "moment": "1970",
+    "time": "midnight",
+    "duration": "",
+}
 
 
 def _place(level: Any, known: dict[Any, float]) -> float:
@@ -135,7 +151,9 @@ def learn_store(cells: Cells, wish: str | None) -> Store:
     form = wanted_form(cells, wish)
     if form != "level":
         empty = bool(np.isnan(numbers_of(cells)).all())
-        return nothing(cells.name) if empty else Store(cells.name, form)
+        if empty:
+            return nothing(cells.name)
+        return Store(cells.name, form, clock=cells.clock if form == "time" else "")
     codes, levels, originals = cells.encoded()
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
     total = int(counts.sum())

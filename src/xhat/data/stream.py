@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from xhat.data import arrow, blocks
-from xhat.data.containers import is_frame, without_mask
+from xhat.data.containers import is_frame, plain_array
 from xhat.data.delimited import Dialect
 from xhat.data.readers import (
     ARROW,
@@ -118,7 +118,9 @@ def as_stream(X: Any) -> Stream:
 
 def whole(X: Any) -> Any:
     """Return a stream's rows as one table in memory, anything else as it is (masks as NaN)."""
-    return as_stream(X).whole().data if is_stream(X) else without_mask(X)
+    if is_stream(X):
+        return as_stream(X).whole().data
+    return plain_array(X) if isinstance(X, np.ma.MaskedArray) else X
 
 
 def of_table(table: Table) -> Stream:

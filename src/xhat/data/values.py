@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 Form = Literal["number", "integer", "bool", "level", "time", "left out"]
+#: What a time is: a moment is a datetime with its time zone.
+Clock = Literal["", "date", "datetime", "moment", "time", "duration"]
 
 #: Types whose values Python's hash tables tell apart as the levels of a column are told apart.
 PLAIN = frozenset({str, np.str_, float, int, bool, type(None)})
@@ -40,6 +42,20 @@ def form_of_values(values: Sequence[Any]) -> Form:
         if not isinstance(v, _SINGLE):
             float(v)  # raises the TypeError that says what a cell may be
     return "level"
+
+
+def clock_of(value: Any) -> Clock:
+    """Return which kind of time a value is; "" for what is none.
+
+    Examples
+    --------
+    >>> clock_of(dt.date(2024, 1, 31)), clock_of(dt.timedelta(hours=1)), clock_of(7)
+    ('date', 'duration', '')
+    """
+    if isinstance(value, dt.datetime):
+        return "moment" if value.tzinfo else "datetime"
+    kinds: dict[type, Clock] = {dt.date: "date", dt.time: "time", dt.timedelta: "duration"}
+    return next((clock for kind, clock in kinds.items() if isinstance(value, kind)), "")
 
 
 def is_missing(value: Any) -> bool:

@@ -567,3 +567,25 @@ def test_arrays_of_numpys_times(dtype):
     observed = ~np.isnat(X)
     assert np.array_equal(filled[observed], X[observed])
     assert abs(filled[3, 1] - X[4, 1]) < np.timedelta64(30, "D")
+
+
+# -- Names that are no texts -----------------------------------------------------------------------
+
+
+def test_names_that_are_numbers_or_tuples(tmp_path):
+    cells = np.random.default_rng(0).normal(size=(60, 2))
+    tuples = pd.DataFrame(cells, columns=pd.MultiIndex.from_product([["x"], [1, 2]]))
+    ae = Autoencoder(1, heads={("x", 1): "asinh", ("x", 2): "robust"}, random_state=0).fit(tuples)
+    assert [kind.scale for kind in ae.heads_.values()] == ["asinh", "robust"]
+    assert ae.reconstruct(tuples).columns.equals(tuples.columns)
+    numbers = pd.DataFrame(cells)
+    for table in (tuples, numbers):
+        fitted(table).save(tmp_path / "m.xhat")
+        for model in (fitted(table), load(tmp_path / "m.xhat")):
+            parts = model.explain(table)
+            assert list(parts.columns) == [*table.columns, "(code)"]
+            turned = table[table.columns[::-1]]
+            with pytest.raises(DataError, match="column 0 of the table is .*, where fit had"):
+                model.anomaly_score(turned)
+    of_array = Autoencoder(1, random_state=0).fit(cells)
+    assert np.array_equal(of_array.anomaly_score(numbers), of_array.anomaly_score(cells))

@@ -87,6 +87,7 @@ class TableInput:
         plain = all(store.plain for store in self._storage.stores)
         if is_frame(X):
             validate_data(self, X, reset=False, skip_check_array=True)
+            self._check_order(column_names(X))
             if X.shape[0] < 1:
                 raise DataError("the table has 0 sample(s) (rows): a minimum of 1 is required")
             matrix = self._storage.matrix(X)
@@ -98,6 +99,18 @@ class TableInput:
                 matrix = self._storage.matrix(np.asarray(X, dtype=object))
         check_finite(matrix, self._storage.names)
         return matrix
+
+    def _check_order(self, names: list[str]) -> None:
+        """Refuse other columns where names are no texts: scikit-learn compares texts alone."""
+        fitted = self._names()
+        if hasattr(self, "feature_names_in_") or fitted == [f"x{j}" for j in range(len(fitted))]:
+            return
+        wrong = next((j for j, name in enumerate(names) if name != fitted[j]), None)
+        if wrong is not None:
+            raise DataError(
+                f"column {wrong} of the table is {names[wrong]}, where fit had {fitted[wrong]}: "
+                "give the columns of fit in their order"
+            )
 
     def _numeric_array(self, X: Any, *, reset: bool) -> Any:
         """Return X as scikit-learn's checked array of numbers, or None if cells hold text."""

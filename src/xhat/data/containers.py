@@ -84,8 +84,8 @@ def is_lazy(X: object) -> bool:
 
 def _cells(X: Any) -> list[Cells]:
     if is_frame(X):
-        frame = nw.from_native(X, eager_only=True)
-        return [Cells(str(series.name), series) for series in frame.iter_columns()]
+        series = nw.from_native(X, eager_only=True).iter_columns()
+        return [Cells(name, cells) for name, cells in zip(column_names(X), series, strict=True)]
     return [Cells(f"x{j}", X[:, j]) for j in range(X.shape[1])]
 
 
@@ -159,13 +159,17 @@ class Storage:
 
 
 def numbers_frame(like: Any, values: Matrix, names: list[str]) -> Any:
-    """Return a matrix of numbers in the container of ``like`` (with pandas' index)."""
+    """Return numbers, one column more than ``like`` has or as many, in its container.
+
+    pandas' index stays, and names that are numbers or tuples.
+    """
     if not is_frame(like):
         return values
     frame = nw.from_native(cast("Any", like), eager_only=True)
     new = nw.from_numpy(values, schema=names, backend=frame.implementation).to_native()
     if frame.implementation.is_pandas():
         new.index = like.index
+        new.columns = [*like.columns, *names[like.shape[1] :]]
     return new
 
 

@@ -5,15 +5,20 @@ Knows: estimators, rows. Must not know: files, pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import clone
 
 from xhat.data.arrow import plain_columns
-from xhat.errors import DataError
+from xhat.data.containers import is_frame
+from xhat.data.stream import whole
+from xhat.errors import DataError, ParameterError
+from xhat.requests import MOST
 
 #: Rows that a sweep uses at most: more change its shape little and its cost much.
 MAX_ROWS = 20_000
@@ -95,12 +100,17 @@ def sweep(X: Any, n_components: Sequence[int] | None = None, **parameters: Any) 
 
     Parameters
     ----------
-    X : array, CSR matrix or data frame of shape (n, d)
+    X : like in ``Autoencoder.fit``, of shape (n, d)
         Rows; at most 20,000 of them, chosen at random, are used.
     n_components : sequence of int or None
         Code sizes; None: powers of two, and two thirds of the columns.
     **parameters
-        Parameters of ``Autoencoder``.
+        Parameters of ``Autoencoder``. Every size has the same ``random_state``, 0 if none is given.
+
+    Raises
+    ------
+    DataError, ParameterError
+        One line that names the thing, the value and the way out.
 
     Examples
     --------
@@ -111,12 +121,14 @@ def sweep(X: Any, n_components: Sequence[int] | None = None, **parameters: Any) 
     """
     from xhat.estimator import Autoencoder  # noqa: PLC0415
 
-    sizes = list(n_components) if n_components is not None else code_sizes(int(X.shape[1]))
+    X = _table(X)
+    sizes = n_components if n_components is not None else code_sizes(int(X.shape[1]))
     return sweep_rows(Autoencoder(**parameters), X, sizes)
 
 
 def sweep_rows(estimator: Any, X: Any, sizes: Sequence[int]) -> Sweep:
     """Fit clones of an estimator at several code sizes on at most MAX_ROWS rows of X."""
+    X, sizes = _table(X), _sizes(sizes)
     n = int(X.shape[0])
     if n < LEAST_ROWS:
         raise DataError(
@@ -128,15 +140,27 @@ def sweep_rows(estimator: Any, X: Any, sizes: Sequence[int]) -> Sweep:
     # The same held-out rows for every size, and one fit a size: no cross-fitting
     train, held_out = _take(X, np.sort(order[len(held) :])), _take(X, held)
     verdicts = []
-    seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
+    seed = 0 if estimator.random_state is None else estimator.random_state
+    estimator = clone(estimator).set_params(random_state=seed, verbose=0)
     for k in sizes:
-        ae = clone(estimator).set_params(n_components=int(k), random_state=seed, verbose=0)
+        ae = clone(estimator).set_params(n_components=k)  # a RandomState is copied, too
         verdicts.append(ae.fit(train, X_val=held_out).compare_pca())
     xhat, pca = [v.xhat for v in verdicts], [v.pca for v in verdicts]
     first = verdicts[0]
-    recommended, reason = recommend(list(sizes), xhat, pca, first.mean)
-    rows = f"on {first.n_rows} {first.rows}"
-    return Sweep(list(sizes), xhat, pca, first.mean, recommended, reason, rows, first.unit)
+    recommended, reason = recommend(sizes, xhat, pca, first.mean)
+    rows = f"on {first.n_rows} {rows_of(first.n_rows, first.rows)}"
+    return Sweep(sizes, xhat, pca, first.mean, recommended, reason, rows, first.unit)
+
+
+def rows_of(n: int, words: str) -> str:
+    """Return a verdict's words for its rows, for one row in the singular.
+
+    Examples
+    --------
+    >>> rows_of(1, "held-out rows (optimistic: they also chose the epoch)")
+    'held-out row (optimistic: it also chose the epoch)'
+    """
+    return words if n != 1 else words.replace("rows", "row", 1).replace("they ", "it ")
 
 
 def recommend(
@@ -163,6 +187,37 @@ def recommend(
     elif equal is None:
         reason += f"; PCA reaches this loss at none of the sizes up to {max(k)}"
     return int(k[at]), f"{reason}."
+
+
+def _table(X: Any) -> Any:
+    """Return X as what rows can be taken of: an array, CSR matrix or frame."""
+    X = whole(X)
+    if is_frame(X):
+        return X
+    if scipy.sparse.issparse(X):
+        return X.tocsr()
+    try:
+        table = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+    except ValueError:  # rows of rows of different lengths
+        table = np.empty(0)
+    if table.ndim != 2:
+        raise DataError(
+            f"a sweep takes an array, sparse matrix, data frame or Arrow stream of shape (n, d), "
+            f"and this {type(X).__name__} is none (of a lazy frame: .collect())"
+        )
+    return table
+
+
+def _sizes(given: Any) -> list[int]:
+    """Return code sizes as a list of whole numbers."""
+    sizes = list(given) if isinstance(given, Iterable) else []
+    good = [isinstance(k, Integral) and not isinstance(k, bool) and 1 <= k <= MOST for k in sizes]
+    if not good or not all(good):
+        raise ParameterError(
+            f"n_components={given!r:.200}: expected code sizes, whole numbers >= 1, such as "
+            "[1, 2, 4]"
+        )
+    return [int(k) for k in sizes]
 
 
 def _take(X: Any, index: Any) -> Any:

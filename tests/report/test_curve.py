@@ -7,13 +7,16 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
 
 from xhat import Autoencoder, Contractive, DataError, ParameterError, load
 from xhat.__main__ import run
 from xhat.report import curve, facts
 from xhat.report.curve import is_modest
 from xhat.requests import build_request
+from xhat.sweep import sweep
 from xhat.train.optimizers import LBFGS
 
 QUICK = {"max_iter": 3, "random_state": 0}
@@ -107,6 +110,57 @@ def test_parameters_are_checked(fitted, rows, tmp_path):
     ae = load(tmp_path / "m.xhat").set_params(contamination="x")
     with pytest.raises(ParameterError, match=r"contamination='x': expected a number from 0 to 0.5"):
         ae.report(rows, sweep=False)
+
+
+# -- sweep(X) -------------------------------------------------------------------------------------
+
+
+def test_a_sweep_reads_what_a_fit_reads(rows):
+    expected = sweep(rows, np.array([1, 2]), **QUICK)
+    assert expected.k == [1, 2]
+    assert type(expected.recommended) is int
+    frame = pl.DataFrame(rows, schema=list("abcde"))
+    for X in (rows.tolist(), frame, frame.to_arrow().to_reader(), scipy.sparse.coo_array(rows)):
+        assert sweep(X, [1, 2], **QUICK) == expected
+
+
+@pytest.mark.parametrize(
+    "X", [7, None, np.zeros(5), np.zeros((1, 5, 2)), [[1.0], [2.0, 3.0]], pl.LazyFrame({"a": [1]})]
+)
+def test_a_sweep_of_what_is_no_table_is_refused(X):
+    kind = type(X).__name__
+    with pytest.raises(
+        DataError, match=rf"a sweep takes .* shape \(n, d\), and this {kind} is none"
+    ):
+        sweep(X)
+
+
+@pytest.mark.parametrize("sizes", [[1.7], [], [0], [True], ["1"], "12", 3, [[1, 2]]])
+def test_sizes_of_a_sweep_are_whole_numbers(rows, sizes):
+    with pytest.raises(
+        ParameterError, match=r"n_components=.*: expected code sizes, whole numbers"
+    ):
+        sweep(rows, sizes, **QUICK)
+
+
+def test_a_sweep_has_the_seed_that_was_given(rows):
+    wish = {"max_iter": 2, "hidden": (4,), "linear_path": False}
+    zero, five = (sweep(rows, [2, 2], random_state=seed, **wish) for seed in (0, 5))
+    assert zero.xhat != five.xhat
+    assert five.xhat[0] == five.xhat[1]
+    assert sweep(rows, [2, 2], random_state=np.int64(5), **wish) == five
+    assert sweep(rows, [2, 2], random_state=np.random.RandomState(5), **wish) == five
+    assert sweep(rows, [2, 2], **wish) == zero
+
+
+def test_one_row_is_said_in_the_singular(rows):
+    curve = sweep(rows[:4], [1], **QUICK)
+    assert curve.rows.startswith("on 1 held-out row (")
+    ae = Autoencoder(2, **QUICK).fit(rows[:5])
+    report = ae.report(rows[:1], sweep=False)
+    assert report.dict()["verdict"]["rows"].startswith("held-out row (")
+    assert report.dict()["header"]["name"] == "ndarray of 1 row"
+    assert "\n1 row, 5 columns, " in report.markdown()
 
 
 # -- wide codes ------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def make_report(
     limits = limits or Limits()
     facts = gather(ae, X, limits, names)
     shape = images.check_shape(image_shape, len(facts.schema.columns))
-    title = title or f"{type(X).__name__} of {facts.n:,} rows"
+    title = title or f"{type(X).__name__} of {facts.n:,} row{'s' * (facts.n != 1)}"
     over_sizes = curve(sweep, facts, X, f"xhat sweep {title}" if command else None)
     header = _header(facts, title, command, shape)
     return _fitting(lambda limits: assemble(facts, limits, shape, over_sizes, header), limits)

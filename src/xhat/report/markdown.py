@@ -16,10 +16,11 @@ _LINKS, _LEADS = (("://", r":\//"), ("www.", r"www\.")), ("-", "+", "=")
 def markdown(content: dict[str, Any]) -> str:
     """Return header, verdict, sweep, columns and strangest rows as Markdown."""
     header, verdict = content["header"], content["verdict"]
+    rows = header["rows"]
     lines = [
         f"# xhat report: {_safe(header['name'])}",
         "",
-        f"{header['rows']:,} rows, {header['columns']} columns, {_made(header)}",
+        f"{rows:,} row{'s' * (rows != 1)}, {header['columns']} columns, {_made(header)}",
         "",
         f"**{_safe(verdict['sentence'])}**",
         "",
@@ -30,9 +31,11 @@ def markdown(content: dict[str, Any]) -> str:
     ]
     sweep = content["sweep"]
     if "k" in sweep:
-        rows = zip(sweep["k"], sweep["xhat"], sweep["pca"], strict=True)
+        sizes = zip(sweep["k"], sweep["xhat"], sweep["pca"], strict=True)
         lines += ["## Code size", "", _safe(sweep["reason"]), ""]
-        lines += _table(["units", "xhat", "PCA"], [[k, _number(x), _number(p)] for k, x, p in rows])
+        lines += _table(
+            ["units", "xhat", "PCA"], [[k, _number(x), _number(p)] for k, x, p in sizes]
+        )
     lines += ["## Columns", ""]
     lines += _table(
         ["column", "kind", "missing", "held out: mean", "PCA", "xhat", "loss here", "share"],

@@ -18,6 +18,7 @@ from xhat.data.kinds import Binary, Categorical, Count
 from xhat.report.facts import Facts
 from xhat.report.limits import Cuts, Limits
 from xhat.report.packing import plain, rounded, short
+from xhat.sweep import rows_of
 
 #: False-alarm rates offered; those the held-out rows cannot support are left out.
 RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -103,6 +104,7 @@ def verdict(facts: Facts) -> dict[str, Any]:
         stored = compare_given(fit.model, fit.baseline, source)
     said = dict(plain(stored.to_dict()))
     del said["by_column"]  # stands with the columns
+    said["rows"] = rows_of(stored.n_rows, stored.rows)
     return said
 
 

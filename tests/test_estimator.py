@@ -264,6 +264,21 @@ def test_folds_taken_up_again_are_folds_trained_anew(monkeypatch):
     assert len(found) == 1
 
 
+def test_no_verdict_is_divided_by_a_loss_that_is_rounding():
+    """PCA with as many units as columns copies the rows: nothing can beat it, by any factor."""
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    for k, of in ((3, X), (1, X[:, :1])):
+        ae = Autoencoder(k, max_iter=5, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the code can copy the row
+            verdict = ae.fit(of).verdict_
+        assert verdict.pca < 1e-20
+        assert verdict.sentence.startswith("PCA with as many units as columns copies the rows")
+        assert verdict.sentence.endswith(
+            f"leaves {verdict.xhat / verdict.mean:.3g} of the mean's loss."
+        )
+
+
 def test_verdict_is_taken_on_rows_used_for_nothing_else_and_says_who_wins():
     ae = Autoencoder(random_state=0).fit(DIGITS)
     verdict = ae.compare_pca()

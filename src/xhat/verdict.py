@@ -25,6 +25,9 @@ from xhat.model import Model
 from xhat.pca import principal_angles
 from xhat.sources import Index, Source
 
+#: Share of the mean's loss that is rounding: PCA that leaves no more is a copy.
+COPIED = 1e-12
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -76,6 +79,12 @@ class Comparison:
         where = f"on {self.n_rows} {self.rows} at {k} unit{'s' if k > 1 else ''}"
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
+        if self.pca <= COPIED * self.mean:
+            left = f"{self.xhat / self.mean:.3g}" if self.mean > 0 else "0"
+            return (
+                f"PCA with as many units as columns copies the rows, so that nothing can beat it "
+                f"{where}: xhat leaves {left} of the mean's loss."
+            )
         ratio = f"{self.ratio:.3g} times PCA's"
         if self.ratio > 1.005:
             return f"PCA wins {where}: xhat's loss is {ratio}; use PCA, or a deeper xhat."

@@ -211,8 +211,8 @@ def _table(X: Any) -> Any:
 def _sizes(given: Any) -> list[int]:
     """Return code sizes as a list of whole numbers."""
     sizes = list(given) if isinstance(given, Iterable) else []
-    good = [isinstance(k, Integral) and not isinstance(k, bool) and 1 <= k <= MOST for k in sizes]
-    if not good or not all(good):
+    whole_numbers = all(isinstance(k, Integral) and not isinstance(k, bool) for k in sizes)
+    if not sizes or not whole_numbers or not all(1 <= int(k) <= MOST for k in sizes):
         raise ParameterError(
             f"n_components={given!r:.200}: expected code sizes, whole numbers >= 1, such as "
             "[1, 2, 4]"

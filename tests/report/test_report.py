@@ -74,6 +74,29 @@ def test_limits_are_checked(cases):
     with pytest.raises(ParameterError, match="2 names were given for 64"):
         ae.report(X, names=["a", "b"])
     assert len(ae.report(X, points=50).dict()["plane"]["rows"]) == 50
+    assert ae.report(X, points=None).dict()["plane"] == ae.report(X).dict()["plane"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sweep": "yes"}, "sweep='yes': expected 'auto', True, False or a Sweep"),
+        ({"sweep": [1, 2]}, r"sweep=\[1, 2\]: expected 'auto', True, False or a Sweep"),
+        ({"points": "5"}, "points='5': expected a whole number >= 1"),
+        ({"points": 2.5}, "points=2.5: expected a whole number >= 1"),
+        ({"columns": None}, "columns=None: expected a whole number >= 1"),
+        ({"image_shape": (-8, -8)}, r"image_shape=\(-8, -8\): expected \(height, width\)"),
+        ({"image_shape": (8.5, 8.2)}, r"image_shape=\(8.5, 8.2\): expected \(height, width\)"),
+        ({"image_shape": 8}, r"image_shape=8: expected \(height, width\)"),
+        ({"names": "x" * 64}, "names='xxx.*: expected a list of 64 column names"),
+        ({"names": 64}, "names=64: expected a list of 64 column names"),
+    ],
+    ids=str,
+)
+def test_what_a_report_cannot_use_is_refused(cases, given, message):
+    ae, X, _ = cases["digits"]
+    with pytest.raises(ParameterError, match=message):
+        ae.report(X, **given)
 
 
 def test_kinds_of_models():

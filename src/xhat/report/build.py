@@ -9,6 +9,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 import xhat
 from xhat.errors import ParameterError
 from xhat.report import codes, images, sections
-from xhat.report.curve import curve
+from xhat.report.curve import check, curve
 from xhat.report.facts import Facts, gather
 from xhat.report.limits import Cuts, Limits
 from xhat.report.packing import plain, short
@@ -40,6 +41,7 @@ def make_report(
 ) -> Report:
     """Return the report of a fitted estimator on rows X; ``Autoencoder.report`` documents it."""
     build_request(ae)  # set_params may have given what a fit refuses
+    check(sweep)
     limits = limits or Limits()
     facts = gather(ae, X, limits, names)
     shape = images.check_shape(image_shape, len(facts.schema.columns))
@@ -135,6 +137,8 @@ def limits_of(given: dict[str, Any]) -> Limits:
     for limit, value in given.items():
         if limit not in known:
             raise ParameterError(f"report has no limit {limit!r}; choose from {', '.join(known)}")
-        if not value >= 1:
-            raise ParameterError(f"{limit}={value!r}: expected a whole number >= 1")
+        if value is None and getattr(Limits(), limit) is None:
+            continue
+        if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+            raise ParameterError(f"{limit}={value!r:.200}: expected a whole number >= 1")
     return replace(Limits(), **given)

@@ -10,8 +10,10 @@ import itertools
 import warnings
 from typing import Any
 
+import numpy as np
+
 from xhat import auto
-from xhat.errors import DataError, XhatError
+from xhat.errors import DataError, ParameterError, XhatError
 from xhat.maths.penalties import Contractive
 from xhat.report.facts import Facts
 from xhat.requests import build_request
@@ -27,6 +29,16 @@ SWEEP_ROWS = 50
 #: What parameters that were given may ask of one fit of "auto": rows times epochs times weights
 #: (about 10 s on two cores), steps, weights, layers, and weights that L-BFGS remembers.
 WORK, STEPS, WEIGHTS, LAYERS, MEMORY = 2 * 10**10, 100_000, 10**6, 10, 10**7
+
+
+def check(asked: Any) -> None:
+    """Refuse what is no wish for a curve."""
+    automatic = isinstance(asked, str) and asked == "auto"
+    if not automatic and not isinstance(asked, (bool, np.bool_, Sweep)):
+        raise ParameterError(
+            f"sweep={asked!r:.200}: expected 'auto', True, False or a Sweep, as "
+            "xhat.sweep.sweep(X, [1, 2]) returns"
+        )
 
 
 def curve(asked: Any, facts: Facts, X: Any, shell: str | None) -> dict[str, Any]:
@@ -46,14 +58,14 @@ def curve(asked: Any, facts: Facts, X: Any, shell: str | None) -> dict[str, Any]
     if isinstance(asked, Sweep):
         return asked.to_dict()
     sizes = _sizes(facts)
-    if asked is True:
+    if not isinstance(asked, str) and asked:
         if not _is_observed(facts):
             raise DataError(
                 "no cell of the rows is observed: a sweep over code sizes needs some; leave it out "
                 "(sweep=False, --no-sweep)"
             )
         return _fitted(facts, X, sizes)
-    reason = "as asked" if asked is False else _why_not(facts, sizes)
+    reason = _why_not(facts, sizes) if isinstance(asked, str) else "as asked"
     if reason is None:
         try:
             return _fitted(facts, X, sizes)

@@ -6,7 +6,7 @@ score) and sums; the sample is drawn with a fixed seed, so that the same table g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -117,9 +117,12 @@ def gather(ae: Any, X: Any, limits: Limits, names: Sequence[str] | None = None) 
 def _names(own: list[str], given: Sequence[str] | None) -> list[str]:
     if given is None:
         return own
-    if len(given) != len(own):
-        raise ParameterError(f"names: {len(given)} names were given for {len(own)} columns")
-    return [str(name) for name in given]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ParameterError(f"names={given!r:.200}: expected a list of {len(own)} column names")
+    names = [str(name) for name in given]
+    if len(names) != len(own):
+        raise ParameterError(f"names: {len(names)} names were given for {len(own)} columns")
+    return names
 
 
 def _walk(model: Model, matrix: Any, widen: Any) -> Walk:

@@ -5,6 +5,8 @@ Knows: facts and the shape of an image. Must not know: HTML.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,10 @@ def check_shape(shape: Any, d: int) -> tuple[int, int] | None:
     """Return (height, width), or None; refuse a shape that does not hold the columns."""
     if shape is None:
         return None
-    try:
-        height, width = (int(v) for v in shape)
-    except (TypeError, ValueError):
-        raise ParameterError(f"image_shape={shape!r}: expected (height, width)") from None
+    pair = tuple(shape) if isinstance(shape, Iterable) else ()
+    if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
+        raise ParameterError(f"image_shape={shape!r:.200}: expected (height, width) in pixels")
+    height, width = (int(v) for v in pair)
     if height * width != d:
         raise ParameterError(
             f"image_shape=({height}, {width}) holds {height * width} pixels, the rows have {d}"

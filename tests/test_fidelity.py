@@ -585,7 +585,37 @@ def test_names_that_are_numbers_or_tuples(tmp_path):
             parts = model.explain(table)
             assert list(parts.columns) == [*table.columns, "(code)"]
             turned = table[table.columns[::-1]]
-            with pytest.raises(DataError, match="column 0 of the table is .*, where fit had"):
+            with pytest.raises(DataError, match=r"column 0 of the table is .*, where fit had"):
                 model.anomaly_score(turned)
     of_array = Autoencoder(1, random_state=0).fit(cells)
     assert np.array_equal(of_array.anomaly_score(numbers), of_array.anomaly_score(cells))
+
+
+def test_numbers_written_as_text_are_said_to_be_such():
+    """They are levels, or left out as identifiers are: in silence that would lose a column."""
+    rng = np.random.default_rng(0)
+    few = np.array([[f"{v / 4}", "ab"[i % 2]] for i, v in enumerate(rng.integers(0, 9, 80))])
+    with pytest.warns(
+        UserWarning, match=r"'x0' holds numbers written as text .*'x0': 'real'"
+    ) as found:
+        assert list(fitted(few).heads_) == ["x0", "x1"]
+    assert [w.filename for w in found] == [__file__]
+    many = np.array([[f"{v}", "ab"[i % 2]] for i, v in enumerate(rng.normal(size=80))])
+    with pytest.warns(UserWarning, match=r"'x0' is left out: its 80 different texts are numbers"):
+        assert list(fitted(many).heads_) == ["x1"]
+    assert fitted(many, heads={"x0": "real"}).heads_["x0"].scale == "std"
+    fitted(np.array([["1234"[v], "ab"[v % 2]] for v in rng.integers(0, 4, 80)]))  # codes: no word
+
+
+def test_sparse_columns_of_pandas_come_back_sparse():
+    cells = RNG.normal(size=N) * (RNG.random(N) < 0.5)
+    frame = pd.get_dummies(pd.Series(LEVELS), sparse=True)
+    frame["x"] = pd.arrays.SparseArray(cells, fill_value=0.0)
+    frame["y"] = pd.arrays.SparseArray(np.where(RNG.random(N) < 0.2, np.nan, A))
+    dense = frame.sparse.to_dense()
+    ae = fitted(frame)
+    assert np.array_equal(ae.anomaly_score(frame), fitted(dense).anomaly_score(dense))
+    assert ae.impute(frame).dtypes.equals(frame.dtypes)
+    assert ae.impute(frame).sparse.to_dense().equals(ae.impute(dense))
+    assert ae.reconstruct(frame).sparse.to_dense().equals(ae.reconstruct(dense))
+    assert len(ae.explain(frame, detail=True)) == N * (frame.shape[1] + 1)

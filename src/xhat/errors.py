@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
+#: Packages whose lines a warning does not point to.
+OURS = ("xhat", "sklearn")
 #: No line on standard error is longer.
 LONGEST = 300
 
@@ -88,6 +93,14 @@ class EmptyRowsWarning(UserWarning):
             f"{rows} row{'s have' if rows > 1 else ' has'} no observed cell (the first is row "
             f"{first}): their score is 0"
         )
+
+
+def warn(warning: str | Warning) -> None:
+    """Warn, as of the line of the user's code that led here."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)
 
 
 class Stopped(BaseException):

@@ -5,14 +5,13 @@ Knows: the equations' names. Must not know: training.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from xhat.data.batches import dense
-from xhat.errors import DataError
+from xhat.errors import DataError, warn
 from xhat.fitting import Fit
 from xhat.maths import heads
 from xhat.maths.objective import Batch, Objective, decode, encode, loss_and_grad
@@ -195,10 +194,8 @@ def warn_if_copying(fit: Fit, request: Request) -> None:
     asked = request.n_components is not None
     if net.k < net.d or not asked or request.penalties or request.corruption is not None:
         return
-    warnings.warn(
+    warn(
         f"n_components={net.k} >= {net.d} columns: the code can copy the row "
         f"(identity_score_={fit.identity_score:.2f}); give fewer units, corruption=Masking(), or a "
         "penalty such as Contractive() together with tied=True",
-        UserWarning,
-        stacklevel=3,
     )

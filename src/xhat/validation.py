@@ -6,7 +6,6 @@ Knows: scikit-learn's validation, containers. Must not know: models.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -17,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from xhat.data.containers import Storage, check_finite, column_names, is_frame, plain_array
 from xhat.data.kinds import check_names, storage_wish
 from xhat.data.stream import Stream
-from xhat.errors import DataError, EmptyRowsWarning
+from xhat.errors import DataError, EmptyRowsWarning, warn
 from xhat.maths.quantiles import as_copies
 from xhat.maths.types import Vector
 
@@ -152,12 +151,10 @@ class TableInput:
     def _warn_of_left_out(self) -> None:
         for store in self._storage.left_out:
             if store.reason != "as asked":
-                warnings.warn(
+                warn(
                     f"column {store.name!r} is left out: {store.reason}; "
                     f"heads={{{store.name!r}: 'categorical'}} keeps it, 'ignore' silences this "
                     "(commands: --heads FILE, --drop NAME)",
-                    UserWarning,
-                    stacklevel=5,
                 )
 
     def _names(self) -> list[str]:
@@ -183,4 +180,4 @@ def warn_if_empty(matrix: Any) -> None:
         return
     empty = np.isnan(matrix).all(axis=1)
     if empty.any():
-        warnings.warn(EmptyRowsWarning(int(empty.sum()), int(empty.argmax())), stacklevel=3)
+        warn(EmptyRowsWarning(int(empty.sum()), int(empty.argmax())))

@@ -161,6 +161,8 @@ def _texts(cells: list[Any]) -> list[str | None]:
 
 def _pandas_series(old: Any, cells: list[Any], keep: Mask | None) -> Any:
     """Return a copy with new cells where ``keep`` is False: nullable types and all bits stay."""
+    if hasattr(old, "sparse"):  # whose cells cannot be set
+        return _pandas_series(old.sparse.to_dense(), cells, keep).astype(old.dtype)
     series = type(old)
     gaps = np.arange(len(old)) if keep is None else np.flatnonzero(~keep)
     found = [cells[i] for i in gaps]

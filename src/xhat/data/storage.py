@@ -10,7 +10,6 @@ once, and come back untouched.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ import numpy as np
 
 from xhat.data.cells import Cells, Floats, damaged
 from xhat.data.values import Clock, Form, has_comma, has_unit, is_code, is_number
-from xhat.errors import DataError
+from xhat.errors import DataError, warn
 
 #: A text column with at least this share of numbers is taken for a damaged column of numbers.
 NUMERIC_SHARE = 0.99
@@ -215,11 +214,9 @@ class Shares:
                 "or set the column's head to 'categorical'"
             )
         if self._count(has_unit) and self._most(self._count(has_unit, is_number)):
-            warnings.warn(
+            warn(
                 f"column {name!r} holds numbers with a sign ({self._first(has_unit)!r}), so they "
                 "are texts to xhat, not numbers: write them without it",
-                UserWarning,
-                stacklevel=5,
             )
 
     def _first(self, kind: Callable[[Any], bool]) -> Any:
@@ -232,10 +229,23 @@ def nothing(name: str) -> Store:
 
 
 def _of_levels(name: str, levels: list[Any], total: int, wish: str | None) -> Store:
-    """Return the store of a column with these levels in ``total`` cells."""
+    """Return the store of a column with these levels in ``total`` cells.
+
+    Numbers written as text are said to be such: they are levels, or left out as an identifier is.
+    """
+    texts = [level for level in levels if isinstance(level, str)] if wish is None else []
+    written = bool(texts) and all(is_number(text) and not is_code(text) for text in texts)
     if wish is None and len(levels) > UNIQUE_LEVELS and len(levels) > UNIQUE_SHARE * total:
         reason = (
-            f"{len(levels)} different texts in {total} cells, so it is an identifier or free text"
+            f"its {len(levels)} different texts are numbers, which heads={{{name!r}: 'real'}} reads"
+            if written
+            else f"{len(levels)} different texts in {total} cells, so it is an identifier or free "
+            "text"
         )
         return Store(name, "left out", reason=reason)
+    if written and not all(float(text).is_integer() for text in texts):
+        warn(
+            f"column {name!r} holds numbers written as text ({texts[0]!r}), so they are levels to "
+            f"xhat: convert them, or give heads={{{name!r}: 'real'}}",
+        )
     return Store(name, "level", tuple(sorted(levels, key=lambda v: (str(type(v)), v))))

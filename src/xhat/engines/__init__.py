@@ -5,12 +5,12 @@ Knows: which engines this installation has, and how one is chosen. Must not know
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from importlib.util import find_spec
 
 from xhat.engines.base import Engine, Optimizer
 from xhat.engines.reference import ReferenceEngine
+from xhat.errors import warn
 from xhat.maths.objective import Objective
 
 #: What to do where the compiled engine is absent; shown by the warning and `xhat info --engines`.
@@ -78,8 +78,5 @@ def _compiled() -> Engine | str:
 
 @cache
 def _warn_once(reason: str) -> None:
-    warnings.warn(
-        f"xhat runs on its slow reference engine: the compiled one is absent, {reason}. {REMEDY}",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+    slow = f"xhat runs on its slow reference engine: the compiled one is absent, {reason}. {REMEDY}"
+    warn(RuntimeWarning(slow))

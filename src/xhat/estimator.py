@@ -96,7 +96,7 @@ class Autoencoder(
     engine : {"auto", "compiled", "reference"}, default="auto"
         What computes the steps.
     verbose : int, default=0
-        1: a line per tenth of the epochs; 2: a line per epoch.
+        1: a line at the epochs 1, 2, 5, 10, 20, 50, ..., on terminals a bar (rich); 2: at each.
 
     Attributes
     ----------

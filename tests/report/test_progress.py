@@ -24,6 +24,7 @@ def test_plain_lines_off_terminals(capsys):
     assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 5"]
     Autoencoder(2, max_iter=3, stopping=None, verbose=2, random_state=0).fit(X)
     assert len(capsys.readouterr().err.splitlines()) == 3
+    assert "1: a line at the epochs 1, 2, 5, 10, 20, 50" in Autoencoder.__doc__
 
 
 def test_bar_on_terminals(monkeypatch):

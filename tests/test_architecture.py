@@ -13,6 +13,7 @@ PACKAGE = Path(xhat.__file__).parent
 #: Rooms from the bottom up. A module may import its own room and any room on a lower floor;
 #: rooms on the same floor do not know each other.
 FLOORS = [
+    [{"fields"}],
     [{"maths"}],
     [{"engines"}, {"data"}],
     [{"train"}],

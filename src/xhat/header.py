@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from xhat.data.kinds import Categorical, Kind
-from xhat.data.values import Form
+from xhat.data.values import Clock, Form
 from xhat.errors import ModelFileError
+from xhat.fields import conforms
 from xhat.maths.activations import ACTIVATIONS
-from xhat.plain import conforms, construct, is_shallow, rebuild
+from xhat.plain import construct, is_shallow, rebuild
 from xhat.verdict import Comparison
 
 Check = Callable[[Any], bool]
@@ -86,10 +87,12 @@ CHECKS: dict[str, Check] = {
     ),
     "storage": list_of(
         _fields(
+            ("clock",),
             name=is_text,
             form=lambda v: v in get_args(Form),
             levels=list_of(lambda v: conforms(v, _LEVEL)),
             reason=is_text,
+            clock=lambda v: v in get_args(Clock),
         )
     ),
     "named": lambda v: isinstance(v, bool),

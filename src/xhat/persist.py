@@ -9,8 +9,10 @@ No clock, path or duration is stored: the same fit gives the same bytes.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,12 +71,9 @@ def to_bytes(estimator: Autoencoder) -> bytes:
     fit = estimator._fit  # noqa: SLF001
     model, net, schema = fit.model, fit.model.net, fit.model.schema
     build_request(estimator)  # set_params may have given what load() refuses
-    parameters = estimator.get_params(deep=False)
-    seed = parameters["random_state"]  # a RandomState object has no plain value
-    parameters["random_state"] = int(seed) if isinstance(seed, (int, np.integer)) else None
     header = {
         "xhat_version": xhat.__version__,
-        "parameters": {name: plain(value) for name, value in parameters.items()},
+        "parameters": _plain_parameters(estimator),
         "columns": [
             {"name": c.name, "kind": plain(c.kind), "places": list(c.places), "width": c.width}
             | ({"bend": list(c.bend)} if c.bend else {})
@@ -82,6 +81,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         ],
         "storage": [
             {"name": s.name, "form": s.form, "levels": list(s.levels), "reason": s.reason}
+            | ({"clock": s.clock} if s.clock else {})
             for s in estimator._storage.stores  # noqa: SLF001
         ],
         "named": hasattr(estimator, "feature_names_in_"),
@@ -129,7 +129,32 @@ def to_bytes(estimator: Autoencoder) -> bytes:
                 f"array {name!r} holds numbers that are not finite, and could not be loaded again: "
                 "are there cells of 1e150 and more in the table?"
             )
+    _check_kept(header)
     return pack(MODEL, header, tensors)
+
+
+def _plain_parameters(estimator: Autoencoder) -> dict[str, Any]:
+    """Return the parameters as JSON values."""
+    parameters = estimator.get_params(deep=False)
+    if not isinstance(parameters.get("random_state"), Integral):
+        parameters["random_state"] = None  # a RandomState object has no plain value
+    found = {}
+    for name, value in parameters.items():
+        try:
+            found[name] = plain(value)
+        except TypeError as error:
+            raise ModelFileError(f"the parameter {name!r} cannot be saved: {error}") from None
+    return found
+
+
+def _check_kept(header: dict[str, Any]) -> None:
+    """Refuse, before anything is written, a header that ``load`` would refuse."""
+    try:
+        kept = json.loads(json.dumps({"format": MODEL.version, "sha256": "", **header}))
+        check_header(kept)
+        _restore_parameters(kept)
+    except _FORGED as error:
+        raise ModelFileError(f"the model could not be loaded again: {error}") from None
 
 
 def load(path: str | os.PathLike[str]) -> Autoencoder:
@@ -184,8 +209,6 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
 
 
 def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
-    from xhat.estimator import Autoencoder  # noqa: PLC0415  (persist is below the estimator)
-
     schema = Schema(_restore_columns(header["columns"], tensors["scale"], tensors["fill"]))
     net = _restore_network(header["network"], schema, tensors["theta"])
     _check_shape("residual", tensors["residual"], (schema.d,))
@@ -201,9 +224,7 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     _check_shape("baseline_mean", mean, (schema.d,))
     if tensors["held_out_scores"].ndim != 1:
         raise ModelFileError("array 'held_out_scores' is no list of numbers")
-    parameters = {name: rebuild(value) for name, value in header["parameters"].items()}
-    estimator = Autoencoder(**parameters)
-    _check_parameters(estimator)
+    estimator = _restore_parameters(header)
     engine, _ = choose("auto", Objective(net), None)
     verdict = None if header["verdict"] is None else read_verdict(header["verdict"])
     if verdict and verdict.by_column and len(verdict.by_column) != len(schema.columns):
@@ -224,7 +245,8 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     )
     estimator._storage = Storage(  # noqa: SLF001
         tuple(
-            Store(s["name"], s["form"], tuple(s["levels"]), s["reason"]) for s in header["storage"]
+            Store(s["name"], s["form"], tuple(s["levels"]), s["reason"], s.get("clock", ""))
+            for s in header["storage"]
         )
     )
     estimator.n_features_in_ = len(header["storage"])
@@ -235,12 +257,17 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     return estimator
 
 
-def _check_parameters(estimator: Autoencoder) -> None:
-    """Refuse parameters that a fit would refuse: reports, sweeps and partial_fit use them."""
+def _restore_parameters(header: dict[str, Any]) -> Autoencoder:
+    """Return an estimator; what a fit would refuse is refused: reports and partial_fit use it."""
+    from xhat.estimator import Autoencoder  # noqa: PLC0415  (persist is below the estimator)
+
+    parameters = {name: rebuild(value) for name, value in header["parameters"].items()}
+    estimator = Autoencoder(**parameters)
     try:
         build_request(estimator)
     except ParameterError as error:
         raise ModelFileError(f"its parameters are not what they must be: {error}") from None
+    return estimator
 
 
 def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...]:

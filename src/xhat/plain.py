@@ -6,16 +6,11 @@ executed because a file says so: a name that is not on the list is an error.
 
 from __future__ import annotations
 
-import dataclasses
-import sys
-import types
-import typing
-from functools import cache
+from numbers import Integral
 from typing import Any
 
-import numpy as np
-
 from xhat.data.kinds import Auto, Binary, Categorical, Count, Real
+from xhat.fields import as_plain, conforms, hints, said
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
 from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
 from xhat.train.monitor import EarlyStopping
@@ -38,6 +33,11 @@ CLASSES: dict[str, type] = {
 def plain(value: Any) -> Any:
     """Return a JSON value; dataclasses of the closed list become {"class": name, fields...}.
 
+    Raises
+    ------
+    TypeError
+        If it has no such form.
+
     Examples
     --------
     >>> plain((Real(), 3))
@@ -45,15 +45,16 @@ def plain(value: Any) -> Any:
     >>> rebuild(plain((Real(), 3)))
     (Real(scale='auto', f='linear'), 3)
     """
-    if type(value).__name__ in CLASSES and dataclasses.is_dataclass(value):
-        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"class": type(value).__name__, **fields}
+    cls: type = type(value)
+    if CLASSES.get(cls.__name__) is cls:
+        return {"class": cls.__name__, **{name: plain(getattr(value, name)) for name in hints(cls)}}
     if isinstance(value, dict):
         return {"map": [[str(name), plain(item)] for name, item in value.items()]}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
+    value = as_plain(value, int if isinstance(value, Integral) else float)
+    if value is not None and not isinstance(value, (str, bool, int, float)):
+        raise TypeError(f"a file cannot hold {said(value)}")
     return value
 
 
@@ -100,8 +101,6 @@ def is_shallow(value: Any, levels: int = DEEPEST) -> bool:
     return levels > 0 and all(is_shallow(item, levels - 1) for item in items)
 
 
-#: The largest number of float64: whole numbers in JSON may be larger.
-_LARGEST = sys.float_info.max
 #: Fields that files written before they existed do not have.
 LATER: dict[type, set[str]] = {EarlyStopping: {"averaging"}, Masking: {"visible"}}
 
@@ -115,41 +114,11 @@ def construct(cls: type, given: Any) -> Any:
     Traceback (most recent call last):
     TypeError: EarlyStopping.patience is not what it must be: 'long'
     """
-    hints = _hints(cls)
+    known = hints(cls)
     later = LATER.get(cls, set())
-    if not isinstance(given, dict) or not set(hints) - later <= set(given) <= set(hints):
+    if not isinstance(given, dict) or not set(known) - later <= set(given) <= set(known):
         raise TypeError(f"{cls.__name__} does not have its fields")
     for name, value in given.items():
-        if not conforms(value, hints[name]):
+        if not conforms(value, known[name]):
             raise TypeError(f"{cls.__name__}.{name} is not what it must be: {value!r:.40}")
     return cls(**given)
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    known = typing.get_type_hints(cls)
-    return {field.name: known[field.name] for field in dataclasses.fields(cls)}
-
-
-def conforms(value: Any, hint: Any) -> bool:
-    """Return whether a JSON value has the type of a field.
-
-    Examples
-    --------
-    >>> conforms(1, float), conforms(True, int), conforms(None, int | None)
-    (True, False, True)
-    >>> conforms(10**400, float)
-    False
-    """
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return any(type(value) is type(choice) and value == choice for choice in inner)
-    if origin in (typing.Union, types.UnionType):
-        return any(conforms(value, choice) for choice in inner)
-    if origin in (list, tuple):
-        return isinstance(value, (list, tuple)) and all(conforms(v, inner[0]) for v in value)
-    if hint is float:
-        return type(value) is float or (type(value) is int and abs(value) <= _LARGEST)
-    if hint in (None, type(None)):
-        return value is None
-    return type(value) is hint

@@ -5,8 +5,7 @@ Knows: what each parameter may be. Must not know: data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from xhat.data.kinds import NAMED, Auto, Binary, Categorical, Count
 from xhat.data.kinds import Real as RealHead
 from xhat.errors import ParameterError
+from xhat.fields import as_plain, conforms, said
 from xhat.maths.activations import ACTIVATIONS
 from xhat.maths.corruption import Gaussian, Masking, SaltAndPepper
 from xhat.maths.penalties import L2, Contractive, KLSparsity, L1Code
@@ -27,8 +27,6 @@ CORRUPTIONS = (Masking, Gaussian, SaltAndPepper)
 SCHEDULES = (Constant, Cosine, OneCycle)
 #: Seeds are below what numpy's RandomState takes; counts beyond are no sizes of anything.
 SEEDS, MOST = 2**32, 2**40
-#: Characters of a value, and bits of a whole number, that an error repeats.
-LONGEST = 200
 
 
 class Parameters(Protocol):
@@ -62,14 +60,10 @@ def build_request(p: Parameters) -> Request:
     ParameterError
         Naming the parameter, its value and what it may be.
     """
-    hidden = _hidden(p.hidden)
     optimizer = _optimizer(p.optimizer)
     fraction = _number("validation_fraction", p.validation_fraction, 0, 0.5)
-    if not (isinstance(p.contamination, str) and p.contamination == "auto"):
+    if not _is_auto(p.contamination):
         _number("contamination", p.contamination, 0, 0.5)
-    _require(
-        p.linear_path in ("auto", True, False), "linear_path", p.linear_path, "'auto' or a bool"
-    )
     _require(isinstance(p.tied, (bool, np.bool_)), "tied", p.tied, "True or False")
     _require(
         p.corruption is None or isinstance(p.corruption, CORRUPTIONS),
@@ -82,9 +76,9 @@ def build_request(p: Parameters) -> Request:
     _require(good and 0 <= int(p.verbose) <= MOST, "verbose", p.verbose, "0, 1 or 2")
     return Request(
         n_components=_count("n_components", p.n_components),
-        hidden=hidden,
-        linear_path=None if p.linear_path == "auto" else bool(p.linear_path),
-        activation=_activation(p.activation, hidden),
+        hidden=_hidden(p.hidden),
+        linear_path=_linear_path(p.linear_path),
+        activation=_activation(p.activation),
         heads=_heads(p.heads),
         penalties=_penalties(p.penalty),
         corruption=p.corruption,
@@ -109,7 +103,7 @@ def check_seed(value: object) -> None:
         Naming the value and what it may be.
     """
     good = value is None or value is np.random or isinstance(value, np.random.RandomState)
-    if isinstance(value, Integral):
+    if isinstance(value, Integral) and not isinstance(value, bool):
         good = 0 <= int(value) < SEEDS
     expected = "None, a numpy.random.RandomState or a whole number from 0 to 2**32 - 1"
     _require(good, "random_state", value, expected)
@@ -117,61 +111,58 @@ def check_seed(value: object) -> None:
 
 def _require(good: bool, name: str, value: object, expected: str) -> None:  # noqa: FBT001
     if not good:
-        raise ParameterError(f"{name}={_said(value)}: expected {expected}")
+        raise ParameterError(f"{name}={said(value)}: expected {expected}")
 
 
-def _said(value: object) -> str:
-    """Return a value as it is named in an error: on one line, the end of a long one cut off."""
-    if isinstance(value, int) and value.bit_length() > LONGEST:
-        return "a whole number of many digits"
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
-
-def _float(value: Any) -> float:
-    """Return a number as a float; infinity for whole numbers beyond."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
+def _is_auto(value: object) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _count(name: str, value: object) -> int | None:
-    if isinstance(value, str) and value == "auto":
+    if _is_auto(value):
         return None
-    good = isinstance(value, Integral) and not isinstance(value, bool) and _is_size(value)
-    _require(good, name, value, "'auto' or a whole number from 1 to 2**40")
-    return int(value)  # type: ignore[call-overload,no-any-return]
+    count = as_plain(value, int)
+    _require(_is_size(count), name, value, "'auto' or a whole number from 1 to 2**40")
+    return int(count)
 
 
 def _is_size(value: Any) -> bool:
-    """Return whether a whole number could count rows, units or epochs: sums of them fit."""
-    return 1 <= int(value) <= MOST
+    """Return whether it could count rows, units or epochs: sums of them fit."""
+    return conforms(value, int) and 1 <= value <= MOST
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:
-    good = isinstance(value, Real) and not isinstance(value, bool) and low <= _float(value) <= high
+    number = as_plain(value, float)
+    good = conforms(number, float) and low <= number <= high
     _require(good, name, value, f"a number from {low:g} to {high:g}")
-    return float(value)  # type: ignore[arg-type]
+    return float(number)
 
 
-def _hidden(value: object) -> tuple[int, ...] | None:
-    if isinstance(value, str) and value == "auto":
+def _hidden(value: Any) -> tuple[int, ...] | None:
+    if _is_auto(value):
         return None
-    good = isinstance(value, (tuple, list)) and all(
-        isinstance(width, Integral) and _is_size(width) for width in value
-    )
+    listed = isinstance(value, (tuple, list))
+    widths = tuple(as_plain(width, int) for width in value) if listed else ()
+    good = listed and all(map(_is_size, widths))
     _require(good, "hidden", value, "'auto' or widths >= 1 such as (128,) or ()")
-    return tuple(int(width) for width in value)  # type: ignore[attr-defined]
+    return widths
 
 
-def _activation(value: object, hidden: tuple[int, ...] | None) -> tuple[str, str] | None:
+def _linear_path(value: Any) -> bool | None:
+    if _is_auto(value):
+        return None
+    good = isinstance(value, (Integral, np.bool_)) and value in (0, 1)  # 1 and 0 are in old files
+    _require(good, "linear_path", value, "'auto', True or False")
+    return bool(value)
+
+
+def _activation(value: object) -> str | tuple[str, str] | None:
     expected = f"'auto', one of {', '.join(ACTIVATIONS)}, or a pair (hidden layers, code) of these"
-    if isinstance(value, str) and value == "auto":
+    if _is_auto(value):
         return None
     if isinstance(value, str):
         _require(value in ACTIVATIONS, "activation", value, expected)
-        return (value, value) if hidden == () else (value, "identity")
+        return value
     good = (
         isinstance(value, (tuple, list))
         and len(value) == 2
@@ -200,7 +191,7 @@ def _heads(value: Any) -> Any:
 def _penalties(value: Any) -> Any:
     if value is None:
         return ()
-    penalties = tuple(value) if isinstance(value, Iterable) else (value,)
+    penalties = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for penalty in penalties:
         _require(
             isinstance(penalty, PENALTIES),
@@ -224,19 +215,20 @@ def _optimizer(value: object) -> Adam | SGD | LBFGS:
 
 
 def _schedule(value: object) -> Constant | Cosine | OneCycle | None:
-    if isinstance(value, str) and value == "auto":
+    if _is_auto(value):
         return None
     if isinstance(value, SCHEDULES):
         return value
-    good = isinstance(value, Real) and not isinstance(value, bool) and 0 < _float(value) < np.inf
+    rate = as_plain(value, float)
+    good = conforms(rate, float) and 0 < rate < np.inf
     _require(good, "learning_rate", value, "'auto', a number > 0, Constant, Cosine or OneCycle")
-    return Constant(float(value))  # type: ignore[arg-type]
+    return Constant(rate)
 
 
 def _stopping(value: object) -> EarlyStopping | None:
     if isinstance(value, EarlyStopping):
         return value
-    if isinstance(value, str) and value == "auto":
+    if _is_auto(value):
         return None
     if value is None:  # never early; the best epoch is still kept
         return EarlyStopping(2**31)

@@ -29,7 +29,8 @@ class Request:
     n_components: int | None
     hidden: tuple[int, ...] | None
     linear_path: bool | None
-    activation: tuple[str, str] | None
+    #: A pair (hidden layers, code), or one name, which is a pair once ``hidden`` is settled.
+    activation: str | tuple[str, str] | None
     heads: Heads
     penalties: tuple[Penalty, ...]
     corruption: Corruption | None
@@ -121,7 +122,9 @@ def settle_network(
         and not request.tied
     )
     first, code = choices.settle(
-        "activation", request.activation, lambda: auto.activations(hidden, pca=is_pca)
+        "activation",
+        _pair(request.activation, hidden),
+        lambda: auto.activations(hidden, pca=is_pca),
     )
     path = choices.settle(
         "linear_path", request.linear_path, lambda: auto.linear_path(hidden, k, d, code)
@@ -133,6 +136,15 @@ def settle_network(
         if problem is not None:
             raise ParameterError(problem)
     return Shape(net, is_pca)
+
+
+def _pair(
+    activation: str | tuple[str, str] | None, hidden: tuple[int, ...]
+) -> tuple[str, str] | None:
+    """Return (hidden layers, code): one name is the layers', and the code's only without layers."""
+    if isinstance(activation, str):
+        return (activation, "identity" if hidden else activation)
+    return activation
 
 
 def _check_linear_path(
@@ -151,8 +163,8 @@ def _check_linear_path(
         )
     if activation[1] != "identity":
         raise ParameterError(
-            f"linear_path=True needs a linear code, but the code's activation is "
-            f"{activation[1]!r}; use activation=({activation[0]!r}, 'identity')"
+            f"linear_path=True needs a linear code, but the code's activation is {activation[1]!r};"
+            f" use linear_path=False or activation=({activation[0]!r}, 'identity')"
         )
     if k >= d:
         raise ParameterError(

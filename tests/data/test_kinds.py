@@ -87,8 +87,8 @@ def test_what_a_head_asks_of_the_storage(heads, wish):
         (lambda: Real("log"), "Real\\(scale='log'\\)"),
         (lambda: Real(f="exp"), "Real\\(f='exp'\\)"),
         (lambda: Real("std", "tanh"), "leave \\[-1, 1\\]"),
-        (lambda: Categorical(max_levels=0), "must be >= 1"),
-        (lambda: Categorical(min_rows=0), "must be >= 1"),
+        (lambda: Categorical(max_levels=0), "must be a whole number >= 1"),
+        (lambda: Categorical(min_rows=0), "must be a whole number >= 1"),
         (
             lambda: check_names({"x": "real"}, ["a", "b"]),
             "not there: 'x'; the columns are 'a', 'b'",

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from xhat.data.statistics import Statistics
 from xhat.errors import ParameterError
+from xhat.fields import said, settle
 from xhat.maths.heads import RANGES
 
 Scale = Literal["auto", "std", "robust", "asinh"] | None
-_SCALES = ("auto", "std", "robust", "asinh", None)
 #: "auto" takes whole numbers >= 0 for counts if at least this share of them is 0.
 ZERO_SHARE = 0.5
 #: ... and none is larger: sums of money are whole numbers too, and anything but Poisson.
@@ -49,12 +49,9 @@ class Real:
     f: str = "linear"
 
     def __post_init__(self) -> None:
-        if self.scale not in _SCALES:
-            raise ParameterError(
-                f"Real(scale={self.scale!r}): choose 'std', 'robust', 'asinh' or None"
-            )
+        settle(self)
         if self.f not in RANGES:
-            raise ParameterError(f"Real(f={self.f!r}): choose one of {', '.join(RANGES)}")
+            raise ParameterError(f"Real(f={said(self.f)}): f must be one of {', '.join(RANGES)}")
         if self.f != "linear" and self.scale not in ("auto", None):
             low, high = RANGES[self.f]
             raise ParameterError(
@@ -84,8 +81,7 @@ class Categorical:
     min_rows: int = 5
 
     def __post_init__(self) -> None:
-        if self.max_levels < 1 or self.min_rows < 1:
-            raise ParameterError(f"{self!r}: max_levels and min_rows must be >= 1")
+        settle(self, max_levels="[1, inf)", min_rows="[1, inf)")
 
 
 @dataclass(frozen=True)
@@ -104,6 +100,9 @@ class Auto:
     """
 
     scale: Scale = "auto"
+
+    def __post_init__(self) -> None:
+        settle(self)
 
 
 Kind = Real | Binary | Categorical | Count

@@ -15,10 +15,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from xhat.fields import require, settle
 from xhat.maths.types import Integers, Matrix, Vector
 
 _Words = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, SplitMix64's increment
+#: The interval of a probability per cell.
+PROBABILITY = "[0, 1)"
 
 
 def _mix(z: _Words) -> _Words:
@@ -102,11 +105,11 @@ class Masking:
     visible: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_probability("Masking", self.p)
-        if not 0 <= self.visible <= 1:
-            raise ValueError(f"Masking(visible={self.visible!r}): visible must lie in [0, 1]")
-        if self.p == self.visible == 0:
-            raise ValueError("Masking(p=0, visible=0): no cell would count")
+        settle(self, p=PROBABILITY, visible="[0, 1]")
+        require(
+            self.p > 0 or self.visible > 0,
+            "Masking(p=0, visible=0): no cell would count; one of them must be > 0",
+        )
 
     def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde."""
@@ -137,8 +140,7 @@ class Gaussian:
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.sigma) and self.sigma >= 0):
-            raise ValueError(f"Gaussian(sigma={self.sigma!r}): sigma must be a finite number >= 0")
+        settle(self, sigma="[0, inf)")
 
     def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde; normal numbers by Box and Muller from two hashed uniforms."""
@@ -164,15 +166,10 @@ class SaltAndPepper:
     p: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_probability("SaltAndPepper", self.p)
+        settle(self, p=PROBABILITY)
 
     def apply(self, X: Matrix, key: int, counters: _Words, columns: Columns) -> Matrix:
         """Return x_tilde: below p/2 the minimum, below p the maximum."""
         u = uniform(key, counters, X.shape[1])
         pepper = np.where(u < self.p / 2, columns.low, columns.high).astype(X.dtype)
         return np.where(u < self.p, pepper, X)
-
-
-def _check_probability(name: str, p: float) -> None:
-    if not 0 <= p < 1:
-        raise ValueError(f"{name}(p={p!r}): p must lie in [0, 1), it is a probability per cell")

@@ -4,8 +4,8 @@ Knows: the forward pass and the weights. Must not know: the loss, optimisers, da
 
 Each penalty adds its gradient where it enters the network: to the parameters, to the code
 (``extra.dH``) or to the pre-activation of an encoder layer (``extra.dA``); the objective's one
-backward pass carries it on (docs/maths.md, equations 29 to 36). Strengths pass through ``float``,
-because a NumPy float64 scalar (out of np.logspace, say) would widen float32 arrays.
+backward pass carries it on (docs/maths.md, equations 29 to 36). Strengths are Python's floats: a
+NumPy float64 scalar (out of np.logspace, say) would widen float32 arrays.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
+from xhat.fields import settle
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Matrix, Vector
+
+#: The interval of a penalty's weight.
+STRENGTH = "[0, inf)"
 
 
 @dataclass
@@ -57,7 +61,7 @@ class L2:
     weight: float = 1e-4
 
     def __post_init__(self) -> None:
-        _check_weight("L2", self.weight)
+        settle(self, weight=STRENGTH)
 
     def needs(self, net: Network) -> str | None:
         """Any network will do."""
@@ -65,7 +69,7 @@ class L2:
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
         """Add ``2 weight W`` to each dW (equation 29)."""
-        value, weight = 0.0, float(self.weight)
+        value, weight = 0.0, self.weight
         for name, W in views.items():
             if name.startswith("W"):
                 value += weight * float(np.vdot(W, W))
@@ -80,7 +84,7 @@ class L1Code:
     weight: float = 1e-3
 
     def __post_init__(self) -> None:
-        _check_weight("L1Code", self.weight)
+        settle(self, weight=STRENGTH)
 
     def needs(self, net: Network) -> str | None:
         """Any network will do."""
@@ -88,7 +92,7 @@ class L1Code:
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
         """Add ``weight sign(h)`` to dH (equation 30; 0 at h = 0)."""
-        H, weight = enc.H[-1], float(self.weight)
+        H, weight = enc.H[-1], self.weight
         extra.dH = extra.dH + weight * row[:, None] * np.sign(H)
         return weight * float(row @ np.abs(H).sum(axis=1))
 
@@ -113,19 +117,18 @@ class KLSparsity:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_weight("KLSparsity", self.weight)
-        if not 0 < self.rho < 1:
-            raise ValueError(
-                f"KLSparsity(rho={self.rho!r}): rho is a target activity and must lie in (0, 1)"
-            )
+        settle(self, weight=STRENGTH, rho="(0, 1)")
 
     def needs(self, net: Network) -> str | None:
         """Sigmoid code units alone have an activity in (0, 1)."""
         if net.code_activation == "sigmoid":
             return None
+        way = "activation='sigmoid'"
+        if net.hidden:  # beside layers a single name is theirs, and the code stays linear
+            way = f"activation=({net.activation!r}, 'sigmoid'), hidden=() with {way},"
         return (
             f"KLSparsity needs a code in (0, 1), but the code's activation is "
-            f"{net.code_activation!r}; use activation='sigmoid' or penalty=L1Code()"
+            f"{net.code_activation!r}; use {way} or penalty=L1Code()"
         )
 
     def add(self, net: Network, views: Views, enc: EncoderPass, row: Vector, extra: Extra) -> float:
@@ -136,7 +139,7 @@ class KLSparsity:
         # A unit saturated to the last bit would divide by 0; eps keeps value and slope finite.
         eps = np.finfo(enc.H[-1].dtype).eps
         rho_hat = np.clip(mean_row @ enc.H[-1], eps, 1 - eps)
-        rho, weight = float(self.rho), float(self.weight)
+        rho, weight = self.rho, self.weight
         slope = -rho / rho_hat + (1 - rho) / (1 - rho_hat)
         extra.dH = extra.dH + weight * mean_row[:, None] * slope
         kl = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
@@ -155,7 +158,7 @@ class Contractive:
     weight: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_weight("Contractive", self.weight)
+        settle(self, weight=STRENGTH)
 
     def needs(self, net: Network) -> str | None:
         """Any network will do."""
@@ -175,7 +178,7 @@ class Contractive:
         dW, _ = extra.grad.encoder(0)
         slope = g.derivative(A, H)
         norms = (W * W).sum(axis=1)  # ||W_j||**2
-        weighted = float(self.weight) * row[:, None] * slope
+        weighted = self.weight * row[:, None] * slope
         _add_dA(extra, 0, 2 * weighted * g.second(A, H) * norms)  # (34)
         dW += 2 * (weighted * slope).sum(axis=0)[:, None] * W  # (35)
         return float(((weighted * slope) @ norms).sum())  # (33)
@@ -194,8 +197,8 @@ class Contractive:
             slopes.append(g.derivative(enc.A[layer], enc.H[layer]))
             U.append(u)
             J.append(slopes[-1][:, :, None] * u)
-        value = float(self.weight) * float(row @ (J[-1] * J[-1]).sum(axis=(1, 2)))
-        dJ = 2 * float(self.weight) * row[:, None, None] * J[-1]
+        value = self.weight * float(row @ (J[-1] * J[-1]).sum(axis=(1, 2)))
+        dJ = 2 * self.weight * row[:, None, None] * J[-1]
         for layer in reversed(range(net.depth)):  # (36)
             g = net.encoder_activations[layer]
             _add_dA(extra, layer, g.second(enc.A[layer], enc.H[layer]) * (dJ * U[layer]).sum(2))
@@ -214,8 +217,3 @@ class Contractive:
 
 def _add_dA(extra: Extra, layer: int, dA: Matrix) -> None:
     extra.dA[layer] = extra.dA[layer] + dA if layer in extra.dA else dA
-
-
-def _check_weight(name: str, weight: float) -> None:
-    if not (np.isfinite(weight) and weight >= 0):
-        raise ValueError(f"{name}(weight={weight!r}): weight must be a finite number >= 0")

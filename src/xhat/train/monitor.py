@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from xhat.fields import settle
 from xhat.maths.types import Vector
 
 
@@ -32,12 +33,7 @@ class EarlyStopping:
     averaging: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.patience >= 1:
-            raise ValueError(f"EarlyStopping(patience={self.patience!r}): patience must be >= 1")
-        if not self.min_delta >= 0:
-            raise ValueError(f"EarlyStopping(min_delta={self.min_delta!r}): must be >= 0")
-        if not 0 <= self.averaging < float("inf"):
-            raise ValueError(f"EarlyStopping(averaging={self.averaging!r}): must be >= 0")
+        settle(self, patience="[1, inf)", min_delta="[0, inf]", averaging="[0, inf)")
 
 
 @dataclass

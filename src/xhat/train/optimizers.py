@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xhat.engines.base import OptimizerState
+from xhat.fields import settle
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 
@@ -46,11 +47,8 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("beta1", "beta2"):
-            _check(0 <= getattr(self, name) < 1, "Adam", name, getattr(self, name), "in [0, 1)")
-        _check(0 < self.eps <= MOST, "Adam", "eps", self.eps, f"in (0, {MOST:g}]")
-        decay = self.weight_decay
-        _check(0 <= decay <= MOST, "Adam", "weight_decay", decay, f"in [0, {MOST:g}]")
+        most = f"{MOST:g}]"
+        settle(self, beta1="[0, 1)", beta2="[0, 1)", eps=f"(0, {most}", weight_decay=f"[0, {most}")
 
     def init(self, net: Network, theta: Vector) -> OptimizerState:
         """Return zero moments."""
@@ -93,7 +91,7 @@ class SGD:
     nesterov: bool = True
 
     def __post_init__(self) -> None:
-        _check(0 <= self.momentum < 1, "SGD", "momentum", self.momentum, "in [0, 1)")
+        settle(self, momentum="[0, 1)")
 
     def init(self, net: Network, theta: Vector) -> OptimizerState:
         """Return zero velocity."""
@@ -127,8 +125,7 @@ class LBFGS:
     tol: float = 1e-10
 
     def __post_init__(self) -> None:
-        _check(1 <= self.memory <= 1000, "LBFGS", "memory", self.memory, "from 1 to 1000")
-        _check(self.tol >= 0, "LBFGS", "tol", self.tol, ">= 0")
+        settle(self, memory="[1, 1000]", tol="[0, inf]")
 
 
 OPTIMIZERS = {"adam": Adam, "sgd": SGD, "lbfgs": LBFGS}
@@ -140,8 +137,3 @@ def _decayed(net: Network, theta: Vector) -> Vector:
         if name.startswith("W"):
             view[...] = 1
     return decay
-
-
-def _check(good: bool, cls: str, name: str, value: object, domain: str) -> None:  # noqa: FBT001
-    if not good:
-        raise ValueError(f"{cls}({name}={value!r}): {name} must be {domain}")

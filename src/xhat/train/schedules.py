@@ -11,6 +11,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from xhat.fields import settle
+
+#: The interval of a learning rate.
+RATE = "(0, inf)"
+
 
 class Schedule(Protocol):
     """What the loop needs of a schedule."""
@@ -26,11 +31,11 @@ class Constant:
     rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_rate("Constant", self.rate)
+        settle(self, rate=RATE)
 
     def rates(self, first: int, count: int, total: int) -> npt.NDArray[np.float64]:
         """Return ``rate`` for every step."""
-        return np.full(count, float(self.rate))
+        return np.full(count, self.rate)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Cosine:
     rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_rate("Cosine", self.rate)
+        settle(self, rate=RATE)
 
     def rates(self, first: int, count: int, total: int) -> npt.NDArray[np.float64]:
         """Return ``rate (1 + cos(pi t)) / 2`` with t from 0 to 1."""
@@ -69,9 +74,7 @@ class OneCycle:
     warmup: float = 0.1
 
     def __post_init__(self) -> None:
-        check_rate("OneCycle", self.rate)
-        if not 0 < self.warmup < 1:
-            raise ValueError(f"OneCycle(warmup={self.warmup!r}): warmup must lie in (0, 1)")
+        settle(self, rate=RATE, warmup="(0, 1)")
 
     def rates(self, first: int, count: int, total: int) -> npt.NDArray[np.float64]:
         """Return the rates of the two legs."""
@@ -80,9 +83,3 @@ class OneCycle:
         up = low + (self.rate - low) * 0.5 * (1 - np.cos(np.pi * t / self.warmup))
         down = self.rate * 0.5 * (1 + np.cos(np.pi * (t - self.warmup) / (1 - self.warmup)))
         return np.where(t < self.warmup, up, down)
-
-
-def check_rate(name: str, rate: float) -> None:
-    """Refuse a learning rate that is not a finite positive number."""
-    if not (np.isfinite(rate) and rate > 0):
-        raise ValueError(f"{name}(rate={rate!r}): a learning rate must be a finite number > 0")

@@ -6,6 +6,8 @@ know: pages. Every function draws on ``ax`` (or a new one) and returns it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,8 @@ def reconstruction(
     """
     model = ae._fit.model  # noqa: SLF001
     matrix = ae._read(X)  # noqa: SLF001
+    _check_count("row", row, 0, matrix.shape[0] - 1)
+    _check_count("count", count, 1)
     rows = np.asarray(matrix[row : row + (count if image_shape else 1)], dtype=np.float64)
     expected = model.decode(model.codes(rows))
     if image_shape is not None:
@@ -165,10 +169,20 @@ def _mosaic(images: npt.NDArray[Any], across: int) -> npt.NDArray[np.float64]:
     return sheet
 
 
-def _shaped(rows: Any, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    if shape[0] * shape[1] != rows.shape[1]:
+def _check_count(name: str, value: object, low: int, high: int | None = None) -> None:
+    good = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
+    if not good or (high is not None and int(value) > high):  # type: ignore[call-overload]
+        most = f"from {low} to {high}" if high is not None else f">= {low}"
+        raise ParameterError(f"{name}={value!r:.200}: expected a whole number {most}")
+
+
+def _shaped(rows: Any, shape: Any) -> npt.NDArray[Any]:
+    pair = tuple(shape) if isinstance(shape, Iterable) else ()
+    if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
+        raise ParameterError(f"image_shape={shape!r:.200}: expected (height, width) in pixels")
+    if pair[0] * pair[1] != rows.shape[1]:
         raise ParameterError(f"image_shape={shape} does not hold {rows.shape[1]} pixels")
-    return np.asarray(rows).reshape(len(rows), *shape)
+    return np.asarray(rows).reshape(len(rows), *pair)
 
 
 def _images(rows: Any, expected: Any, shape: tuple[int, int], ax: Any) -> Any:

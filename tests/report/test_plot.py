@@ -51,6 +51,27 @@ def test_reconstruction(cases, ax):
     plt.close("all")
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"row": -1}, "row=-1: expected a whole number from 0 to 399"),
+        ({"row": 400}, "row=400: expected a whole number from 0 to 399"),
+        ({"row": 1.5}, "row=1.5: expected a whole number from 0 to 399"),
+        ({"row": 400, "image_shape": (8, 8)}, "row=400: expected a whole number"),
+        ({"count": 0, "image_shape": (8, 8)}, "count=0: expected a whole number >= 1"),
+        ({"image_shape": (-8, -8)}, r"image_shape=\(-8, -8\): expected \(height, width\)"),
+        ({"image_shape": (8.0, 8)}, r"image_shape=\(8.0, 8\): expected \(height, width\)"),
+        ({"image_shape": 64}, r"image_shape=64: expected \(height, width\)"),
+    ],
+    ids=str,
+)
+def test_rows_that_are_not_there_are_refused(cases, given, message):
+    ae, X, _ = cases["digits"]
+    with pytest.raises(ParameterError, match=message):
+        plot.reconstruction(ae, X, **given)
+    plt.close("all")
+
+
 def test_units_and_sweep(cases, ax):
     ae, _, _ = cases["digits"]
     assert plot.units(ae, ax=ax).images[0].get_array().shape == (6, 64)

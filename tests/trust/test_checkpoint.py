@@ -153,6 +153,18 @@ def test_a_folder_in_use_is_refused_without_resume(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", [3, b"folder", ["folder"], True, "", "a\0b"])
+def test_a_checkpoint_is_the_name_of_a_folder(name):
+    with pytest.raises(ParameterError, match=r"checkpoint=.*: expected the name of a folder"):
+        model().fit(X, checkpoint=name)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "there").touch()
+    with pytest.raises(ParameterError, match="there is a file: give the name of a folder"):
+        model().fit(X, checkpoint=tmp_path / "there")
+
+
 def test_keyboard_interrupt_leaves_the_best_so_far(tmp_path):
     ae = model(max_iter=50, stopping=None)
 

@@ -76,6 +76,11 @@ class Checkpoint:
     _number: int = 0
     _due: float = 0.0
 
+    def __post_init__(self) -> None:
+        named = isinstance(self.folder, (str, os.PathLike)) and os.fspath(self.folder)
+        if not isinstance(named, str) or not named or "\0" in named:
+            raise ParameterError(f"checkpoint={self.folder!r:.200}: expected the name of a folder")
+
     def begin(self, rng: np.random.Generator) -> None:
         """Look for something to resume; the generator is set to where that fit began.
 
@@ -84,13 +89,15 @@ class Checkpoint:
         Raises
         ------
         ParameterError
-            If the folder is not empty and nothing is to be resumed.
+            If it is a file, or the folder is not empty and nothing is to be resumed.
         CheckpointError
             If no checkpoint in it can be read.
         """
         if self._begun:
             return
         folder = Path(self.folder)
+        if folder.exists() and not folder.is_dir():
+            raise ParameterError(f"checkpoint {folder} is a file: give the name of a folder")
         files.make_folder(folder)
         if not self.resume and any(folder.iterdir()):
             raise ParameterError(f"{folder} is not empty: give --resume, or another folder")
@@ -178,7 +185,7 @@ def opened(checkpoint: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint
     """Return the checkpoint of a folder."""
     if checkpoint is None or isinstance(checkpoint, Checkpoint):
         return checkpoint
-    return Checkpoint(Path(checkpoint))
+    return Checkpoint(checkpoint)  # type: ignore[arg-type]  (it checks what it is given)
 
 
 def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -> bytes:

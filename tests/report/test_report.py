@@ -1,6 +1,7 @@
 """The report object: files, notebooks, Markdown, limits, sizes."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from xhat import Autoencoder, ParameterError
 from xhat.__main__ import run
 from xhat.errors import DataError
+from xhat.report.packing import unpack
 
 
 def test_methods(reports, tmp_path, monkeypatch):
@@ -150,3 +152,17 @@ def test_rows_must_suit_the_model(cases):
     ae, X, _ = cases["digits"]
     with pytest.raises((DataError, ValueError), match="63"):
         ae.report(X[:, :63])
+
+
+@pytest.mark.parametrize("far", [1e39, 1e150, 1e300])
+def test_numbers_beyond_single_precision_are_in_the_page(far):
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    ae = Autoencoder(2, max_iter=2, random_state=0).fit(rows)
+    rows[0, 0] = far
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = ae.report(rows, sweep=False, image_shape=(2, 2)).dict()
+    assert unpack(page["plane"]["values"])[0, 0] == far
+    assert np.isfinite(unpack(page["plane"]["codes"])).all()
+    assert np.isfinite(page["plane"]["direction_share"]).all()
+    assert np.isfinite([unit["std"] for unit in page["units"]["units"]]).all()

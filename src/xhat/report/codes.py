@@ -40,7 +40,8 @@ def plane(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> dict[str
     H = facts.codes[pick].astype(np.float64)
     centred = H - H.mean(axis=0)
     _, s, Vt = np.linalg.svd(centred, full_matrices=False)
-    share = s**2 / max(float((s**2).sum()), 1e-300)
+    part = s / max(float(s[0]), 1e-300)  # the squares of codes may overflow
+    share = part**2 / max(float((part**2).sum()), 1e-300)
     directions = np.zeros((len(H), 2))
     directions[:, : min(2, len(Vt))] = centred @ Vt[:2].T
     return {
@@ -69,7 +70,7 @@ def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
                 "counts": counts.tolist(),
                 "edges": rounded([edges[0], edges[-1]]),
                 "mean": rounded(H[:, u].mean()),
-                "std": rounded(H[:, u].std()),
+                "std": rounded(_spread(H[:, u])),
                 "top": [[int(facts.sample[i]), rounded(H[i, u])] for i in top],
             }
         )
@@ -85,6 +86,12 @@ def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
             "quantile and the others stay at their medians (standard deviations, or probability)"
         ),
     }
+
+
+def _spread(values: Floats) -> float:
+    """Return the standard deviation, also of numbers whose squares overflow."""
+    far = max(1.0, float(np.abs(values).max()))
+    return far * float((values / far).std())
 
 
 def unit_weights(facts: Facts, count: int) -> Floats:

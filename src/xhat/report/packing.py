@@ -20,12 +20,19 @@ NAME = 120
 def pack(values: npt.ArrayLike, dtype: str = "<f4") -> dict[str, Any]:
     """Return an array as base64 with its type and shape; the page's ``unpack`` reads it.
 
+    Numbers that the type does not reach are in double precision.
+
     Examples
     --------
     >>> pack([[1.0, 2.0]])
     {'dtype': '<f4', 'shape': [1, 2], 'data': 'AACAPwAAAEA='}
     """
-    array = np.ascontiguousarray(np.asarray(values), dtype=dtype)
+    found = np.asarray(values)
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(found, dtype=dtype)
+    if array.dtype.kind == "f" and np.isinf(array).sum() > np.isinf(found).sum():
+        dtype = "<f8"
+        array = np.ascontiguousarray(found, dtype=dtype)
     data = base64.b64encode(array.tobytes()).decode("ascii")
     return {"dtype": dtype, "shape": list(array.shape), "data": data}
 

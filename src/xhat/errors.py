@@ -64,6 +64,10 @@ class CellError(DataError):
         return CellError(self.column, self.row + offset, self.problem, self.advice, line)
 
 
+class CellTypeError(DataError, TypeError):
+    """A cell is of a type that stands for no number, text or time."""
+
+
 class ParameterError(XhatError, ValueError):
     """A parameter has a value that cannot work."""
 

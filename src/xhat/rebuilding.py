@@ -13,6 +13,8 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from xhat.data.batches import dense
+from xhat.data.containers import check_table
 from xhat.data.restore import table_of, typed_table
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
@@ -59,7 +61,8 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
             Frames come back as frames of the same kind, with the table's column names.
         """
         check_is_fitted(self)
-        codes = np.asarray(H)
+        check_table(H)
+        codes = dense(H)
         if codes.dtype not in (np.float32, np.float64):
             codes = codes.astype(np.float64)
         if codes.ndim != 2 or codes.shape[1] != self.n_components_:

@@ -1,6 +1,7 @@
 """Cells at the edges of their types, names of columns, masks: whatever the container."""
 
 import datetime as dt
+import uuid
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 from xhat import Autoencoder, DataError, ParameterError, load
 
@@ -34,7 +36,7 @@ def test_whole_numbers_as_names_are_names():
     for name in (2, "2"):
         ae = fitted(X, heads={name: "categorical"})
         assert type(ae.heads_["2"]).__name__ == "Categorical"
-        assert list(ae.explain(X).columns) == ["0", "1", "2", "(code)"]
+        assert list(ae.explain(X).columns) == [0, 1, 2, "(code)"]
         assert list(ae.reconstruct(X).columns) == [0, 1, 2]
     assert list(fitted(X, heads={2: "ignore"}).heads_) == ["0", "1"]
     with pytest.raises(ParameterError, match="'x2'; the columns are '0', '1', '2'"):
@@ -173,3 +175,42 @@ def test_a_row_of_a_frame_is_traced():
     ae = fitted(X)
     row = ae._fit.model.schema.encode(ae._read(X.iloc[[3]]))
     np.testing.assert_allclose(ae.trace(X.iloc[[3]])["x"].ravel(), row.X.ravel())
+
+
+# -- What is no table ------------------------------------------------------------------------------
+
+X = np.random.default_rng(0).normal(size=60)
+FOREIGN = {
+    "Period": pd.period_range("2020", periods=60, freq="D"),
+    "Interval": pd.interval_range(0, 60),
+    "UUID": pd.Series([uuid.UUID(int=i) for i in range(60)]),
+    "complex": X + 1j,
+    "dict": pd.Series([1.5, {"a": 1}] * 30),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_column_of_cells_that_stand_for_nothing_is_refused_by_name(kind):
+    table = pd.DataFrame({"x": X, "c": FOREIGN[kind], "y": X**2})
+    for rows in (table, table.to_numpy(dtype=object)):
+        with pytest.raises(
+            DataError, match=rf"column '(c|x1)' is of type {kind} \(.*leave the col"
+        ):
+            Autoencoder(1).fit(rows)
+    assert "c" not in Autoencoder(1, heads={"c": "ignore"}, max_iter=2).fit(table).heads_
+
+
+def test_nearly_a_table_is_refused_with_the_way_to_make_it_one():
+    frame = pl.DataFrame({"x": X, "y": X**2})
+    ae = Autoencoder(1, max_iter=2, random_state=0).fit(frame)
+    for column in (frame["x"], pd.Series(X)):
+        for method in (Autoencoder(1).fit, ae.anomaly_score, ae.impute):
+            with pytest.raises(DataError, match=r"one column of a table \(a series\)"):
+                method(column)
+    for method in (Autoencoder(1).fit, ae.anomaly_score, ae.inverse_transform):
+        with pytest.raises(DataError, match=r"a lazy frame.*X\.collect\(\)"):
+            method(frame.lazy())
+    codes = ae.transform(frame)
+    assert np.array_equal(
+        ae.inverse_transform(scipy.sparse.csr_array(codes)), ae.inverse_transform(codes)
+    )

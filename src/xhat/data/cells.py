@@ -24,10 +24,11 @@ from xhat.data.values import (
     form_of_values,
     is_missing,
     is_number,
+    is_single,
     number_of,
     plain_level,
 )
-from xhat.errors import CellError, DataError
+from xhat.errors import CellError, CellTypeError, DataError
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -162,7 +163,12 @@ class Cells:
         """Return the form that the container's own type asks for."""
         dtype = self.dtype
         if dtype is None or dtype in (nw.Object, nw.Unknown):
-            return form_of_values(self.values())
+            values = self.values()
+            try:
+                return form_of_values(values)
+            except TypeError:
+                bad = next(v for v in values if not is_single(v))
+                raise self.foreign(f"{type(bad).__name__} ({bad!r:.40})", CellTypeError) from None
         if dtype == nw.Boolean:
             return "bool"
         if dtype.is_numeric():
@@ -181,11 +187,15 @@ class Cells:
         """
         kind = self._foreign_type()
         if kind is not None:
-            raise DataError(
-                f"column {self.name!r} is of type {kind}: a cell is a number, a text, true or "
-                f"false, a date or a time; leave the column out (--drop {self.name}; "
-                f"heads={{{self.name!r}: 'ignore'}}) or convert it"
-            )
+            raise self.foreign(kind)
+
+    def foreign(self, kind: Any, error: type[DataError] = DataError) -> DataError:
+        """Return the error that says what a cell may be."""
+        return error(  # that an "argument must be a string or number" is scikit-learn's rule
+            f"column {self.name!r} is of type {kind}: a cell as argument must be a string, a "
+            f"number, true or false, a date or a time; leave the column out (--drop {self.name}; "
+            f"heads={{{self.name!r}: 'ignore'}}) or convert it"
+        )
 
     def _foreign_type(self) -> Any:
         """Return the type of a column whose cells are no single values, else None."""

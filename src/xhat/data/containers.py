@@ -37,6 +37,21 @@ def is_frame(X: object) -> bool:
         return True  # refused by column_names
 
 
+def check_table(X: object) -> None:
+    """Refuse what is nearly a table: one column, or a frame that is not computed yet.
+
+    Raises
+    ------
+    DataError
+        With the way to make it one.
+    """
+    found = nw.from_native(cast("Any", X), pass_through=True, allow_series=True)
+    if isinstance(found, nw.Series):
+        raise DataError("X is one column of a table (a series): give a table, as X.to_frame() is")
+    if isinstance(found, nw.LazyFrame) and not hasattr(X, "__arrow_c_stream__"):
+        raise DataError("X is a lazy frame, which holds no rows yet: give X.collect()")
+
+
 def column_names(X: Any) -> list[str]:
     """Return the names of the columns of a frame or array, or refuse one that stands there twice.
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from xhat.data import arrow, blocks
-from xhat.data.containers import is_frame, plain_array
+from xhat.data.containers import check_table, is_frame, plain_array
 from xhat.data.delimited import Dialect
 from xhat.data.readers import (
     ARROW,
@@ -108,7 +108,10 @@ def is_stream(X: object) -> bool:
     """Return whether X is read in chunks: a Stream, or an Arrow stream that is no data frame."""
     if isinstance(X, Stream):
         return True
-    return hasattr(X, "__arrow_c_stream__") and not is_frame(X)
+    if is_frame(X):
+        return False
+    check_table(X)
+    return hasattr(X, "__arrow_c_stream__")
 
 
 def as_stream(X: Any) -> Stream:

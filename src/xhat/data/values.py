@@ -40,8 +40,16 @@ def form_of_values(values: Sequence[Any]) -> Form:
         return "time"
     for v in values:
         if not isinstance(v, _SINGLE):
-            float(v)  # raises the TypeError that says what a cell may be
+            float(v)  # a TypeError, if it is no number of a kind that is unknown here
     return "level"
+
+
+def is_single(value: Any) -> bool:
+    """Whether a value may be a cell: a number, a text, a time."""
+    try:
+        return isinstance(value, _SINGLE) or float(value) is not None
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def clock_of(value: Any) -> Clock:

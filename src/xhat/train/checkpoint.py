@@ -64,7 +64,7 @@ class Checkpoint:
     1
     """
 
-    folder: str | Path
+    folder: str | os.PathLike[str]
     resume: bool = True
     stop: Callable[[], bool] | None = None
     #: Whether ``stop`` is being asked: training goes on between its runs of steps.
@@ -185,7 +185,7 @@ def opened(checkpoint: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint
     """Return the checkpoint of a folder."""
     if checkpoint is None or isinstance(checkpoint, Checkpoint):
         return checkpoint
-    return Checkpoint(checkpoint)  # type: ignore[arg-type]  (it checks what it is given)
+    return Checkpoint(checkpoint)
 
 
 def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -> bytes:

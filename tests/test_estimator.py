@@ -455,6 +455,20 @@ def test_refit_and_contamination_follow_the_outlier_contract():
     np.testing.assert_array_equal(ae.decision_function(WINE), ae.score_samples(WINE) - ae.offset_)
 
 
+def test_predict_goes_by_rows_that_were_not_trained_on():
+    """A wide table is learnt by heart: above 5 % of its own rows' scores lie most of new ones'."""
+    X = np.random.default_rng(0).normal(size=(1060, 200))
+    ae = Autoencoder(random_state=0, max_iter=20).fit(X[:60])
+    assert ae.offset_ == -ae.threshold(0.05)
+    assert 0 < (ae.predict(X[60:]) == -1).mean() < 0.15
+    scores = -ae.anomaly_score(X[60:])
+    assert (
+        scores < Autoencoder(contamination=0.05, random_state=0, max_iter=20).fit(X[:60]).offset_
+    ).mean() > 0.5
+    few = Autoencoder(2, random_state=0, max_iter=2).fit(X[:12, :5])  # nothing to go by but these
+    assert (few.predict(X[:12, :5]) == -1).sum() == 1
+
+
 def test_threshold_needs_enough_held_out_rows():
     ae = Autoencoder(random_state=0).fit(DIGITS)
     rate = (ae.anomaly_score(DIGITS) > ae.threshold(0.05)).mean()

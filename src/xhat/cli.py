@@ -232,8 +232,9 @@ def score(
 ) -> None:
     """Write how strange every row is, in nats (higher = stranger), and whether it is an outlier.
 
-    An outlier scores above all but a share (5 % unless the model was fitted with another
-    contamination) of the training rows, or, with --false-alarm-rate, of rows not trained on.
+    An outlier scores above all but 5 % of rows not trained on, or all but another share of them
+    (--false-alarm-rate); if the model was fitted with a contamination, above all but this share of
+    the training rows.
 
     A cell that cannot be (a text in a column of numbers, infinity, 2 in a column of 0 and 1) is
     refused with its row and column. With --bad-rows keep its row gets an empty score and the column

@@ -90,7 +90,8 @@ class Autoencoder(
         ``EarlyStopping(averaging=10)`` judges and keeps the mean of the parameters over about 10
         epochs; "auto" does so over 3 % of the epochs of mini-batches.
     contamination : float in [0, 0.5] or "auto", default="auto"
-        Share of training rows that ``predict`` calls outliers; "auto" is 0.05. 0: none.
+        Share of training rows that ``predict`` calls outliers, 0: none. "auto": what ``threshold``
+        says of a false alarm rate of 0.05 on unseen rows; of training rows below 20 held-out ones.
     random_state : int, RandomState or None, default=None
         Seed of split, start, order and noise.
     engine : {"auto", "compiled", "reference"}, default="auto"

@@ -98,7 +98,7 @@ def codes(
 
 
 def scores(ae: Any, X: Any, *, false_alarm_rate: float | None = None, ax: Any = None) -> Any:
-    """Draw the histogram of anomaly scores with the threshold (of training, or a rate's)."""
+    """Draw the histogram of anomaly scores with the threshold (of ``predict``, or a rate's)."""
     ax = _axes(ax)
     values = np.maximum(ae.anomaly_score(X), 1e-6)
     limit = -ae.offset_ if false_alarm_rate is None else ae.threshold(false_alarm_rate)

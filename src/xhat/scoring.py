@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
+#: Share of rows that ``predict`` calls outliers where nothing else is asked for.
+USUAL = 0.05
+
 
 class Scoring(OutlierMixin, TableInput):
     """The part of the estimator that scores rows and explains the scores."""
@@ -144,9 +147,12 @@ class Scoring(OutlierMixin, TableInput):
         return float(np.quantile(scores, 1 - false_alarm_rate, method="weibull"))
 
     def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
-        # 5 %: a quantile, so that both labels occur whatever the scale of the score; a fixed cut
-        # would not do that.
-        share = 0.05 if self.contamination == "auto" else float(self.contamination)
+        # A quantile, so that both labels occur whatever the scale of the score. Training rows are
+        # closer to the model than new ones: "auto" takes rows that it did not see where it can.
+        if self.contamination == "auto" and len(self._fit.held_out_scores) * USUAL >= 1:
+            self.offset_ = -self.threshold(USUAL)
+            return
+        share = USUAL if self.contamination == "auto" else float(self.contamination)
         self.offset_ = weighted_quantile(-self._scores(matrix), weight, share)
 
     def _scores(self, matrix: Any) -> Floats:

@@ -124,15 +124,18 @@ def test_a_sweep_reads_what_a_fit_reads(rows):
         assert sweep(X, [1, 2], **QUICK) == expected
 
 
-@pytest.mark.parametrize(
-    "X", [7, None, np.zeros(5), np.zeros((1, 5, 2)), [[1.0], [2.0, 3.0]], pl.LazyFrame({"a": [1]})]
-)
+@pytest.mark.parametrize("X", [7, None, np.zeros(5), np.zeros((1, 5, 2)), [[1.0], [2.0, 3.0]]])
 def test_a_sweep_of_what_is_no_table_is_refused(X):
     kind = type(X).__name__
     with pytest.raises(
         DataError, match=rf"a sweep takes .* shape \(n, d\), and this {kind} is none"
     ):
         sweep(X)
+
+
+def test_a_sweep_of_a_lazy_frame_is_refused_with_the_way_out():
+    with pytest.raises(DataError, match=r"a lazy frame.*X\.collect\(\)"):
+        sweep(pl.LazyFrame({"a": [1]}))
 
 
 @pytest.mark.parametrize("sizes", [[1.7], [], [0], [True], ["1"], "12", 3, [[1, 2]]])

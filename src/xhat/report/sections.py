@@ -18,6 +18,7 @@ from xhat.data.kinds import Binary, Categorical, Count
 from xhat.report.facts import Facts
 from xhat.report.limits import Cuts, Limits
 from xhat.report.packing import plain, rounded, short
+from xhat.scoring import USUAL
 from xhat.sweep import rows_of
 
 #: False-alarm rates offered; those the held-out rows cannot support are left out.
@@ -138,12 +139,13 @@ def scores(facts: Facts) -> dict[str, Any]:
     positive = np.log10(np.maximum(values, 1e-6))
     low, high = float(positive.min()), float(positive.max())
     counts, edges = np.histogram(positive, BINS, (low, max(high, low + 0.1)))
-    share = 0.05 if ae.contamination == "auto" else float(ae.contamination)
-    found = [_threshold(values, -float(ae.offset_), share, "share of the training rows")]
-    for rate in RATES:
-        if len(ae._fit.held_out_scores) * rate >= 1:  # noqa: SLF001
-            limit = ae.threshold(rate)
-            found.append(_threshold(values, limit, rate, "false-alarm rate, held-out rows"))
+    held_out, unseen = len(ae._fit.held_out_scores), "false-alarm rate, held-out rows"  # noqa: SLF001
+    auto = ae.contamination == "auto"
+    usual = USUAL if auto and held_out * USUAL >= 1 else None  # what predict goes by
+    what, share = unseen if usual else "share of the training rows", ae.contamination
+    found = [_threshold(values, -float(ae.offset_), USUAL if auto else float(share), what)]
+    rates = [rate for rate in RATES if rate != usual and held_out * rate >= 1]
+    found += [_threshold(values, ae.threshold(rate), rate, unseen) for rate in rates]
     return {
         "edges": rounded(10**edges),
         "counts": counts.tolist(),
@@ -152,7 +154,7 @@ def scores(facts: Facts) -> dict[str, Any]:
         "mean": float(values.mean()),
         "max": float(values.max()),
         "thresholds": found,
-        "held_out_rows": len(ae._fit.held_out_scores),  # noqa: SLF001
+        "held_out_rows": held_out,
     }
 
 

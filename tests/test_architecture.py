@@ -41,6 +41,7 @@ FLOORS = [
     [
         {
             "fitting",
+            "foldruns",
             "incremental",
             "lesson",
             "persist",

@@ -5,15 +5,16 @@ Knows: what fits on folds found. Must not know: how one fit works inside.
 A tenth of 300 rows cannot tell PCA from a network: the best of 1,500 epochs on 30 rows wins by
 luck. Each fold is held out once instead. The epoch is chosen on the mean of the five curves, PCA
 wins unless the gain exceeds its standard error over the folds, and the model is then trained on all
-these rows for that many epochs. Where the first folds already show that nothing beats PCA, the
-others are not trained. Residual spreads, held-out scores and, below 200 rows, the verdict
-come from the folds.
+these rows for that many epochs. All folds train until the first two have not gained for a quarter
+of the schedule; where these already show that nothing beats PCA, the others do not. Residual
+spreads, held-out scores and, below 200 rows, the verdict come from the folds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,18 @@ from xhat.verdict import Comparison
 
 Floats = npt.NDArray[np.float64]
 FOLDS = 5
-#: Folds after which PCA is chosen if no epoch has gained enough by then.
+#: Folds that are trained first, in step: they say how long the others train, if at all.
 FIRST = 2
+
+
+class Runs(Protocol):
+    """The trainings of the folds (foldruns.py)."""
+
+    def curve(self, split: Split, epochs: int) -> list[float]:
+        """Return the held-out loss of every epoch up to this one."""
+
+    def model_after(self, split: Split, epochs: int) -> tuple[Model, Comparison]:
+        """Return the model after so many epochs, PCA after 0, compared on the held-out fold."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,26 @@ def folds(pool: npt.NDArray[np.intp], rng: np.random.Generator) -> list[Split]:
     ]
 
 
+def first_curves(
+    splits: list[Split],
+    curve: Callable[[Split, int], list[float]],
+    rows: Sequence[float],
+    most: int,
+) -> list[list[float]]:
+    """Train the first folds in step, until their mean loss was lowest a quarter of ``most`` ago.
+
+    A single fold's curve is too noisy to stop by.
+    """
+    patience = max(10, most // 4)
+    stop = min(most, patience)
+    while True:
+        curves = [curve(split, stop) for split in splits[:FIRST]]
+        lowest = int(np.average(curves, axis=0, weights=rows[:FIRST]).argmin())
+        if stop == most or stop - lowest >= patience:
+            return curves
+        stop = min(most, max(lowest + patience, stop + max(1, patience // 3)))
+
+
 def is_hopeless(curves: Sequence[Sequence[float]], rows: Sequence[float], gain: float) -> bool:
     """Return whether the mean loss of some folds is at no epoch lower than PCA's by the least gain.
 
@@ -112,8 +143,8 @@ def best_epoch(curves: Sequence[Sequence[float]], rows: Sequence[float], gain: f
 
 def cross_fit(
     splits: list[Split],
-    curve: Callable[[Split], list[float]],
-    fit: Callable[[Split, int], tuple[Model, Comparison]],
+    runs: Runs,
+    most: int,
     source: Source,
     gain: float,
 ) -> CrossFit:
@@ -123,10 +154,10 @@ def cross_fit(
     ----------
     splits : list of Split
         The folds.
-    curve : callable
-        Split -> held-out loss per epoch.
-    fit : callable
-        Split, epoch -> the model after so many epochs (PCA after 0), compared on the held-out fold.
+    runs : Runs
+        Their trainings.
+    most : int
+        Epochs of the schedule.
     source : Source
         The rows.
     gain : float
@@ -134,10 +165,10 @@ def cross_fit(
     """
     sizes = [source.amount(split.held_out) for split in splits]
     share = np.array(sizes) / np.sum(sizes)
-    curves = [curve(split) for split in splits[:FIRST]]
+    curves = first_curves(splits, runs.curve, sizes, most)
     epoch = 0
     if not is_hopeless(curves, sizes[:FIRST], gain):
-        curves += [curve(split) for split in splits[FIRST:]]
+        curves += [runs.curve(split, len(curves[0]) - 1) for split in splits[FIRST:]]
         epoch = best_epoch(curves, sizes, gain)
     residuals: list[Floats] = []
     parts: list[Comparison] = []
@@ -146,7 +177,7 @@ def cross_fit(
     hidden: list[Hidden] = []
     stored: CodePart | None = None
     for split in splits:
-        model, comparison = fit(split, epoch)
+        model, comparison = runs.model_after(split, epoch)
         rows = Subset(source.X, split.held_out)
         weight = None if source.weight is None else source.weight[split.held_out]
         model.residual = residual_spread(model, rows, weight)

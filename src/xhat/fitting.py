@@ -5,8 +5,6 @@ Knows: the order of these steps. Must not know: scikit-learn's contract, contain
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +17,7 @@ from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_unit
 from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.fingerprint import fingerprint
+from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
 from xhat.hidden import settle
 from xhat.maths.corruption import Masking
 from xhat.maths.quantiles import repeated
@@ -49,12 +48,6 @@ from xhat.verdict import Comparison, compare, identity_score, row_losses
 FEW = 30
 #: Relative gain on the held-out rows that a network must have over PCA; less is within their noise.
 GAIN = 0.005
-#: Every so many epochs, at least, a fold's state is kept: the chosen epoch is soon reached again.
-KEEP = 100
-#: Bytes that these states take at most.
-KEPT_BYTES = 2**26
-
-OnEpoch = Callable[[LoopState], None]
 
 
 @dataclass
@@ -131,37 +124,18 @@ def _fit_small(
     pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
 
-    kept: dict[int, list[LoopState]] = {}  # by the fold's first held-out row
-    places = KEPT_BYTES // (FOLDS * 5 * net.size * 8)  # theta, the best one, Adam's three
-    every = max(KEEP, how.epochs // places + 1) if places else how.epochs + 1
-
-    def run(
-        split: Split, epochs: int | None, on_epoch: OnEpoch, begun: LoopState | None = None
-    ) -> tuple[Prepared, LoopState]:
+    def part_of(split: Split) -> Prepared:
         part = prepare(same, source, source, split, final.schema)
         part.choices.said.update(ready.choices.said)
-        rng = np.random.default_rng(seed)
-        state = _train(part, rng, on_epoch, stop_after=epochs, begun=begun)
-        if state.interrupted:
-            raise KeyboardInterrupt
-        return part, state
+        return part
 
-    def curve(split: Split) -> list[float]:
-        states = kept[int(split.held_out[0])] = []
+    def train_fold(
+        part: Prepared, epochs: int, on_epoch: OnEpoch, begun: LoopState | None
+    ) -> LoopState:
+        return _train(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
 
-        def keep(state: LoopState) -> None:
-            if state.epoch % every == 0:
-                states.append(copy.deepcopy(state))
-
-        return run(split, None, keep)[1].monitor.held_out
-
-    def model_after(split: Split, epochs: int) -> tuple[Model, Comparison]:
-        before = [s for s in kept.pop(int(split.held_out[0]), []) if s.epoch <= epochs]
-        part, state = run(split, epochs, _silent, before[-1] if before else None)
-        model = part.model(state.theta) if epochs else part.pca()
-        return model, compare(model, part.baseline, source, split.held_out, "", is_pca=not epochs)
-
-    cross = cross_fit(folds(pool, rng), curve, model_after, source, GAIN)
+    runs = FoldRuns(part_of, train_fold, epochs_between(net.size, FOLDS, how.epochs))
+    cross = cross_fit(folds(pool, rng), runs, how.epochs, source, GAIN)
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
@@ -170,7 +144,7 @@ def _fit_small(
     model.filling = settle(cross.hidden, known, model.schema, model.residual, linear)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
-    how_found = f"cross-fitted in {FOLDS} folds"
+    how_found = f"cross-fitted in {FOLDS} folds of {len(cross.curve) - 1} epochs"
     if cross.trained < FOLDS:
         how_found = f"nothing beat it in the first {cross.trained} of {FOLDS} folds"
     said["selection"] = f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, {how_found}"
@@ -193,10 +167,6 @@ def _fit_small(
     if is_pca:
         _reestimate(final, result)
     return result
-
-
-def _silent(state: LoopState) -> None:
-    """Report nothing of a fold."""
 
 
 def _train(

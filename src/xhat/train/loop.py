@@ -71,7 +71,7 @@ def train(plan: Plan, state: LoopState, on_epoch: Callable[[LoopState], None]) -
         if state.epoch == 0 and not state.monitor.held_out:
             held_out = _held_out_loss(plan, state.theta)
             state.monitor.record(0, None, held_out, state.theta)
-        last = plan.epochs if plan.stop_after is None else plan.stop_after
+        last = plan.epochs if plan.stop_after is None else min(plan.stop_after, plan.epochs)
         while state.epoch < last and not state.stopped:
             loss = _epoch(plan, state)
             state.epoch += 1

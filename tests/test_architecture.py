@@ -23,6 +23,7 @@ FLOORS = [
             "baseline",
             "calibration",
             "codepart",
+            "copies",
             "filling",
             "hidden",
             "linear",

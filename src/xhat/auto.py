@@ -11,7 +11,7 @@ from xhat.train.monitor import EarlyStopping
 from xhat.train.schedules import Constant, OneCycle, Schedule
 
 #: Up to this many rows training is full batch in float64 (and weights are exact repetition).
-SMALL = 1000
+SMALL = 500
 #: From so many rows on fits take more steps, or larger ones.
 LARGE = 20_000
 #: Weights from which on small batches no longer pay.
@@ -20,6 +20,10 @@ MANY_WEIGHTS = 150_000
 FULL_BATCH_WORK = 10**11
 #: Share of missing cells above which a small table's network is one for filling them.
 FILLING = 0.05
+#: Share of missing cells from which on cells are hidden during training.
+HIDING = 0.005
+#: Training rows from which on codes that fill cells are larger.
+FILLING_ROWS = 1000
 #: Below this many rows nothing but PCA is fitted unless layers are asked for.
 TINY = 50
 
@@ -35,7 +39,7 @@ def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) 
     >>> code_size(5000, 30, rank=90, encoded=90, missing=0.2)
     (30, 'a third of 90 encoded columns, 20.0% of the cells missing')
     """
-    if missing > FILLING and n >= SMALL and encoded > d:
+    if missing > FILLING and n >= FILLING_ROWS and encoded > d:
         k = max(1, min(round(encoded / 3), 128))
         return k, f"a third of {encoded} encoded columns, {missing:.1%} of the cells missing"
     k = max(1, min(round(d / 3), 64))
@@ -47,13 +51,17 @@ def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) 
 def corruption(missing: float) -> tuple[Masking | None, str]:
     """Hide cells during training where the table has missing cells, at its own rate.
 
-    Filling them counts more than copying visible ones, the more so the more are missing.
+    Filling them counts more than copying visible ones, the more so the more are missing. A few
+    missing cells change nothing: hiding costs visible ones (docs/decisions/0025).
 
-    >>> corruption(0.0)[0], corruption(0.001)[0], corruption(0.6)[0]
+    >>> corruption(0.001)[0], corruption(0.01)[0], corruption(0.6)[0]
     (None, Masking(p=0.05, visible=0.5), Masking(p=0.3, visible=0.2))
     """
-    if missing == 0:
-        return None, "no cell is missing"
+    if missing < HIDING:
+        return (
+            None,
+            "no cell is missing" if missing == 0 else f"{missing:.2%} of the cells are missing",
+        )
     share = float(min(max(round(missing, 2), 0.05), 0.3))
     visible = round(max(0.2, 0.6 - 2 * share), 2)
     return Masking(share, visible), f"{missing:.1%} of the cells are missing: learn to fill them"

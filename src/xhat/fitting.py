@@ -13,7 +13,9 @@ import numpy.typing as npt
 from xhat.baseline import Baseline, fit_baseline
 from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
+from xhat.copies import copies
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
+from xhat.data.batches import dense
 from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
 from xhat.fingerprint import fingerprint
@@ -84,7 +86,8 @@ def fit(
     if validation is None and source.on_disk:
         split = everything_trains(source)
     elif validation is None:
-        split = split_rows(source.n, request.validation_fraction, rng)
+        group = None if source.lazy else copies(dense(source.X))
+        split = split_rows(source.n, request.validation_fraction, rng, group)
     else:
         split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)

@@ -165,16 +165,35 @@ class Split:
         return np.concatenate([self.held_out, self.verdict])
 
 
-def split_rows(n: int, fraction: float, rng: np.random.Generator) -> Split:
+def split_rows(
+    n: int, fraction: float, rng: np.random.Generator, group: Integers | None = None
+) -> Split:
     """Split rows at random; below OWN_VERDICT rows no row is set aside for the verdict.
 
-    Fewer than 5 rows are all trained on: nothing meaningful can be held out.
+    Fewer than 5 rows are all trained on: nothing meaningful can be held out. Rows of one ``group``
+    stay together, and are trained on where they are more than a part holds.
     """
     order = rng.permutation(n) if fraction > 0 else np.arange(n)
     held = 0 if fraction <= 0 or n < 5 else min(max(1, round(fraction * n)), MAX_HELD_OUT)
     verdict = min(held, MAX_VERDICT) if n >= OWN_VERDICT else 0
-    parts = np.split(order, [verdict, verdict + held])
+    cuts = np.array([verdict, verdict + held])
+    if group is not None and held:
+        order = _together(order, group, held)
+        ends = np.append(np.flatnonzero(np.diff(group[order])) + 1, n)
+        cuts = np.where(cuts > 0, ends[np.searchsorted(ends, cuts)], 0)
+    parts = np.split(order, cuts)
     return Split(np.sort(parts[2]), np.sort(parts[1]), np.sort(parts[0]))
+
+
+def _together(order: Integers, group: Integers, most: int) -> Integers:
+    """Return an order in which each group stands where its first row stood, large ones last."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    sizes = np.bincount(group)
+    lead = np.full(len(sizes), len(order))
+    np.minimum.at(lead, group, place)
+    lead[sizes > most] += len(order)
+    return np.lexsort((place, lead[group]))
 
 
 def everything_trains(source: Source) -> Split:

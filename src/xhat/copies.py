@@ -1,0 +1,56 @@
+"""Rows that are copies of each other: they belong on the same side of a split.
+
+Knows: raw rows. Must not know: models, splits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.maths.types import Integers, Matrix
+
+#: Rows hashed at a time: their cells stay in cache.
+TILE = 4096
+#: Different rows that are asked whether some column tells most of them apart.
+ASKED = 10_000
+
+
+def copies(X: Matrix) -> Integers | None:
+    """Return the number of each row's group of equal rows, or None where there is nothing to group.
+
+    Rows of a table without any column of mostly different values are equal by chance, as new rows
+    will be: those are not grouped. Where such a column exists, copies were made, and a copy on the
+    other side of a split would tell nothing of new rows.
+
+    Examples
+    --------
+    >>> X = np.array([[0.25, 1], [0.5, 1], [0.25, 1], [0.75, 1]])
+    >>> copies(X).tolist()
+    [0, 1, 0, 2]
+    >>> copies(X[[0, 1, 3]]) is copies(np.ones((9, 2))) is None
+    True
+    """
+    _, first, group = np.unique(_hashes(X), return_index=True, return_inverse=True)
+    if len(first) == len(X):
+        return None
+    some = X[first[:: -(-len(first) // ASKED)]]
+    if len(some) < 2 or not any(2 * len(np.unique(column)) > len(some) for column in some.T):
+        return None
+    order = np.argsort(np.argsort(first))  # groups in the order of their first rows
+    return np.asarray(order[group.ravel()])
+
+
+def _hashes(X: Matrix) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of every row: equal ones for equal rows; a missing cell equals another."""
+    found = np.zeros(len(X), dtype=np.uint64)
+    odd = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: Knuth's multiplier
+    for start in range(0, len(X), TILE):
+        part = found[start : start + TILE]
+        cells = X[start : start + TILE].astype(np.float64) + 0.0  # -0 is 0
+        cells[np.isnan(cells)] = np.nan
+        for column in np.ascontiguousarray(cells.T).view(np.uint64):
+            part ^= column
+            part *= odd
+            part ^= part >> np.uint64(29)
+    return found

@@ -19,9 +19,11 @@ ASKED = 10_000
 def copies(X: Matrix) -> Integers | None:
     """Return the number of each row's group of equal rows, or None where there is nothing to group.
 
-    Rows of a table without any column of mostly different values are equal by chance, as new rows
-    will be: those are not grouped. Where such a column exists, copies were made, and a copy on the
-    other side of a split would tell nothing of new rows.
+    Rows that are equal because few values are common will be met among new rows too: those are not
+    grouped. Copies that were made (each row three times, or a draw with replacement) would tell
+    nothing of new rows on the other side of a split. They are known by two signs: some column has
+    mostly different values, and the groups are of even size (their variance is at most their mean,
+    as of a Poisson variable without its zeros; of a few common rows it is far more).
 
     Examples
     --------
@@ -31,8 +33,10 @@ def copies(X: Matrix) -> Integers | None:
     >>> copies(X[[0, 1, 3]]) is copies(np.ones((9, 2))) is None
     True
     """
-    _, first, group = np.unique(_hashes(X), return_index=True, return_inverse=True)
-    if len(first) == len(X):
+    _, first, group, sizes = np.unique(
+        _hashes(X), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(first) == len(X) or sizes.var() > sizes.mean():
         return None
     some = X[first[:: -(-len(first) // ASKED)]]
     if len(some) < 2 or not any(2 * len(np.unique(column)) > len(some) for column in some.T):

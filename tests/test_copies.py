@@ -1,0 +1,78 @@
+"""Copies of a row are never on both sides of a split: what is held out would tell nothing."""
+
+import numpy as np
+import pytest
+
+from xhat import Autoencoder
+from xhat.copies import copies
+from xhat.sources import split_rows
+
+
+def rows(n, d=5, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def test_equal_rows_are_found_whatever_stands_for_zero_or_missing():
+    X = rows(6)
+    X[1], X[4] = X[3], X[0]
+    X[2, 0], X[5] = 0.0, X[2]
+    X[5, 0] = -0.0
+    X[[0, 4], 1] = np.nan
+    X[4, 1] = -np.float64(np.nan)
+    assert copies(X).tolist() == [0, 1, 2, 1, 0, 2]
+    assert copies(X.astype(np.float32)).tolist() == [0, 1, 2, 1, 0, 2]
+    X = rows(10_000)
+    assert copies(X) is None
+    group = np.random.default_rng(1).integers(0, 700, 10_000)
+    _, expected = np.unique(group, return_inverse=True)
+    found = copies(X[group])
+    assert len(set(zip(found, expected, strict=True))) == len(set(found)) == len(set(expected))
+
+
+def test_rows_equal_by_chance_are_left_alone():
+    """Six coins: new rows will equal the old ones too, unless a column tells rows apart."""
+    coins = np.random.default_rng(0).integers(0, 2, (900, 6)).astype(float)
+    assert copies(coins) is None
+    named = np.column_stack([coins, np.arange(900.0)])
+    assert copies(named) is None
+    assert copies(np.vstack([named, named])) is not None
+
+
+def test_a_few_common_rows_are_left_alone():
+    """Most measurements of an idle machine are the same, to the last digit: so will new ones be."""
+    X = rows(3000)
+    assert copies(np.vstack([X, np.repeat(X[:1], 300, axis=0)])) is None
+    drawn = X[np.random.default_rng(1).integers(0, 3000, 3000)]
+    assert copies(drawn) is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_split_keeps_groups_together(seed):
+    rng = np.random.default_rng(seed)
+    group = np.concatenate([rng.integers(0, 300, 1000), np.full(400, 300)])  # one of 400 copies
+    split = split_rows(1400, 0.1, rng, group)
+    parts = [split.train, split.held_out, split.verdict]
+    assert sorted(np.concatenate(parts)) == list(range(1400))
+    sides = [set(group[part]) for part in parts]
+    assert sum(map(len, sides)) == len(set(group))
+    assert all(130 <= len(part) < 150 for part in parts[1:])
+    assert 300 in sides[0]  # more than a part holds
+
+
+def test_the_split_of_rows_without_copies_is_what_it_was():
+    ours, theirs = (
+        split_rows(900, 0.1, np.random.default_rng(0), group) for group in (None, np.arange(900))
+    )
+    for name in ("train", "held_out", "verdict"):
+        assert np.array_equal(getattr(ours, name), getattr(theirs, name))
+
+
+def test_the_verdict_of_a_table_of_copies_holds_for_new_rows():
+    """A network learns 120 rows by heart; ten copies of each once hid that from the verdict."""
+    X = rows(1120, 4) @ rows(4, 8, 1) + 0.5 * rows(1120, 8, 2)
+    ae = Autoencoder(2, hidden=(64,), max_iter=60, random_state=0).fit(
+        np.repeat(X[:120], 10, axis=0)
+    )
+    new = ae.compare_pca(X[120:])
+    assert abs(np.log(ae.verdict_.ratio / new.ratio)) < 0.2
+    assert new.ratio < 1.1

@@ -88,9 +88,9 @@ def hidden_widths(
     Beside an overcomplete code (``copying``) layers would only help it to copy. Two layers fill
     missing cells better, where these are more than a few.
 
-    >>> hidden_widths(40, 5)[0], hidden_widths(500, 5)[0], hidden_widths(5000, 5)[0]
+    >>> hidden_widths(40, 5)[0], hidden_widths(400, 5)[0], hidden_widths(5000, 5)[0]
     ((), (64,), (128, 128))
-    >>> hidden_widths(500, 5, missing=0.2)[0]
+    >>> hidden_widths(400, 5, missing=0.2)[0]
     (48, 48)
     """
     if copying:

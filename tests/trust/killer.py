@@ -111,6 +111,7 @@ class Told:
                 with watched():
                     os.write(told, b"!")
                     yield
+                os.write(told, b".")
 
             command.watched = watched_and_said
             sys.argv, sys.stderr = ["xhat", *words], os.fdopen(err, "w", buffering=1)
@@ -119,7 +120,7 @@ class Told:
         os.close(told)
         os.close(err)
         assert os.read(ready, 1) == b"!"
-        os.close(ready)
+        self.ready, self.over = ready, False
         self.began = time.monotonic()
 
     def end(self):
@@ -128,7 +129,10 @@ class Told:
         with os.fdopen(self.err) as file:
             text = file.read()
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return code, text, time.monotonic() - began
+        took = time.monotonic() - began
+        self.over = os.read(self.ready, 1) == b"."  # its work was done, and it watched no more
+        os.close(self.ready)
+        return code, text, took
 
 
 def stop(words, rng, seconds, *, twice):
@@ -142,7 +146,7 @@ def stop(words, rng, seconds, *, twice):
         os.kill(told.pid, number)
     code, text, took = told.end()
     stopped, limit = code == 128 + number, 0.5 if twice else 2
-    good = code == 0 or (
+    good = (code in (0, -number) and told.over) or (
         stopped
         and took < limit
         and (text == "" if twice and not text else text.startswith("interrupted"))

@@ -19,6 +19,7 @@ from xhat.data.containers import is_frame
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
 from xhat.requests import MOST
+from xhat.verdict import rows_of
 
 #: Rows that a sweep uses at most: more change its shape little and its cost much.
 MAX_ROWS = 20_000
@@ -150,17 +151,6 @@ def sweep_rows(estimator: Any, X: Any, sizes: Sequence[int]) -> Sweep:
     recommended, reason = recommend(sizes, xhat, pca, first.mean)
     rows = f"on {first.n_rows} {rows_of(first.n_rows, first.rows)}"
     return Sweep(sizes, xhat, pca, first.mean, recommended, reason, rows, first.unit)
-
-
-def rows_of(n: int, words: str) -> str:
-    """Return a verdict's words for its rows, for one row in the singular.
-
-    Examples
-    --------
-    >>> rows_of(1, "held-out rows (optimistic: they also chose the epoch)")
-    'held-out row (optimistic: it also chose the epoch)'
-    """
-    return words if n != 1 else words.replace("rows", "row", 1).replace("they ", "it ")
 
 
 def recommend(

@@ -29,6 +29,17 @@ from xhat.sources import Index, Source
 COPIED = 1e-12
 
 
+def rows_of(n: int, words: str) -> str:
+    """Return a verdict's words for its rows, for one row in the singular.
+
+    Examples
+    --------
+    >>> rows_of(1, "held-out rows (optimistic: they also chose the epoch)")
+    'held-out row (optimistic: it also chose the epoch)'
+    """
+    return words if n != 1 else words.replace("rows", "row", 1).replace("they ", "it ")
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Losses of the mean, of PCA and of xhat on the same rows at the same code size.
@@ -76,7 +87,9 @@ class Comparison:
     def sentence(self) -> str:
         """Say in one sentence which wins."""
         k = self.n_components
-        where = f"on {self.n_rows} {self.rows} at {k} unit{'s' if k > 1 else ''}"
+        where = (
+            f"on {self.n_rows} {rows_of(self.n_rows, self.rows)} at {k} unit{'s' if k > 1 else ''}"
+        )
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
         if self.pca <= COPIED * self.mean:

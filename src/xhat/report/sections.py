@@ -19,7 +19,7 @@ from xhat.report.facts import Facts
 from xhat.report.limits import Cuts, Limits
 from xhat.report.packing import plain, rounded, short
 from xhat.scoring import USUAL
-from xhat.sweep import rows_of
+from xhat.verdict import rows_of
 
 #: False-alarm rates offered; those the held-out rows cannot support are left out.
 RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)

@@ -243,7 +243,7 @@ def test_folds_stop_where_nothing_beats_pca(monkeypatch):
     ae = Autoencoder(2, max_iter=40, random_state=0).fit(X)
     assert trained[-6:] == [0] * 6
     assert trained[:-6:2] == trained[1:-6:2]  # two folds in step
-    assert max(trained) < 40
+    assert len(set(trained[:-6])) > 1  # more and more, while nothing is clear
     assert ae.choices_["selection"].endswith("nothing beat it in the first 2 of 5 folds")
     assert ae.verdict_.is_pca
     assert ae.verdict_.n_rows == len(ae._fit.held_out_scores) == 150

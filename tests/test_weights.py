@@ -41,13 +41,13 @@ def test_rows_that_hardly_count_do_not_decide_for_pca():
 
 
 def test_thresholds_count_copies():
-    """Equal rows are merged up to 500 rows: how often they occur comes back in the quantile."""
+    """Equal rows are merged up to 1,000 rows: how often they occur comes back in the quantile."""
     rng = np.random.default_rng(0)
-    rows = rng.choice(6, size=(480, 3), p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.05])
+    rows = rng.choice(6, size=(800, 3), p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.05])
     X = pd.DataFrame(rows, columns=list("xyz")).map("abcdef".__getitem__)
     ae = Autoencoder(random_state=0, max_iter=20).fit(X)
     held = ae._fit.held_out_scores
-    assert len(held) > 420  # not the 180 different rows
+    assert len(held) > 700  # not the 200 different rows
     rates = [(ae.anomaly_score(X) > ae.threshold(rate)).mean() for rate in (0.05, 0.2)]
     assert 0.02 < rates[0] < 0.08
     assert 0.12 < rates[1] < 0.28

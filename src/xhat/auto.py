@@ -11,7 +11,7 @@ from xhat.train.monitor import EarlyStopping
 from xhat.train.schedules import Constant, OneCycle, Schedule
 
 #: Up to this many rows training is full batch in float64 (and weights are exact repetition).
-SMALL = 500
+SMALL = 1000
 #: From so many rows on fits take more steps, or larger ones.
 LARGE = 20_000
 #: Weights from which on small batches no longer pay.
@@ -22,8 +22,6 @@ FULL_BATCH_WORK = 10**11
 FILLING = 0.05
 #: Share of missing cells from which on cells are hidden during training.
 HIDING = 0.005
-#: Training rows from which on codes that fill cells are larger.
-FILLING_ROWS = 1000
 #: Below this many rows nothing but PCA is fitted unless layers are asked for.
 TINY = 50
 
@@ -39,7 +37,7 @@ def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) 
     >>> code_size(5000, 30, rank=90, encoded=90, missing=0.2)
     (30, 'a third of 90 encoded columns, 20.0% of the cells missing')
     """
-    if missing > FILLING and n >= FILLING_ROWS and encoded > d:
+    if missing > FILLING and n >= SMALL and encoded > d:
         k = max(1, min(round(encoded / 3), 128))
         return k, f"a third of {encoded} encoded columns, {missing:.1%} of the cells missing"
     k = max(1, min(round(d / 3), 64))

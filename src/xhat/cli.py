@@ -236,9 +236,9 @@ def score(
     (--false-alarm-rate); if the model was fitted with a contamination, above all but this share of
     the training rows.
 
-    A cell that cannot be (a text in a column of numbers, infinity, 2 in a column of 0 and 1) is
-    refused with its row and column. With --bad-rows keep its row gets an empty score and the column
-    "reason" says why; all other rows are scored as if it was not there.
+    A cell that cannot be (a text in a column of numbers, infinity, 2 in a column that --heads calls
+    binary) is refused with its row and column. With --bad-rows keep its row gets an empty score and
+    the column "reason" says why; all other rows are scored as if it was not there.
 
     If DATA is a folder, every file in it is scored into the folder OUTPUT, in parts that appear
     whole; the same command again writes only what is missing.

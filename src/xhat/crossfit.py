@@ -5,8 +5,8 @@ Knows: what fits on folds found. Must not know: how one fit works inside.
 A tenth of 300 rows cannot tell PCA from a network: the best of 1,500 epochs on 30 rows wins by
 luck. Each fold is held out once instead. The epoch is chosen on the mean of the five curves, PCA
 wins unless the gain exceeds its standard error over the folds, and the model is then trained on all
-these rows for that many epochs. All folds train until the first two have not gained for a quarter
-of the schedule; where these already show that nothing beats PCA, the others do not. Residual
+these rows for that many epochs. All folds train until the loss of the first two has risen for a
+sixth of the schedule; where these already show that nothing beats PCA, the others do not. Residual
 spreads, held-out scores and, below 200 rows, the verdict come from the folds.
 """
 
@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float64]
 FOLDS = 5
 #: Folds that are trained first, in step: they say how long the others train, if at all.
 FIRST = 2
+#: Their mean loss has clearly risen when it is so many times its lowest value.
+RISEN = 1.05
 
 
 class Runs(Protocol):
@@ -94,16 +96,17 @@ def first_curves(
     rows: Sequence[float],
     most: int,
 ) -> list[list[float]]:
-    """Train the first folds in step, until their mean loss was lowest a quarter of ``most`` ago.
+    """Train the first folds in step, until their mean loss has risen for a sixth of ``most``.
 
-    A single fold's curve is too noisy to stop by.
+    A single fold's curve is too noisy to stop by, and one that stands still may fall again.
     """
-    patience = max(10, most // 4)
+    patience = max(10, most // 6)
     stop = min(most, patience)
     while True:
         curves = [curve(split, stop) for split in splits[:FIRST]]
-        lowest = int(np.average(curves, axis=0, weights=rows[:FIRST]).argmin())
-        if stop == most or stop - lowest >= patience:
+        mean = np.average(curves, axis=0, weights=rows[:FIRST])
+        lowest = int(mean.argmin())
+        if stop == most or (stop - lowest >= patience and mean[-1] >= RISEN * mean[lowest]):
             return curves
         stop = min(most, max(lowest + patience, stop + max(1, patience // 3)))
 

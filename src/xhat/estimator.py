@@ -79,7 +79,7 @@ class Autoencoder(
     learning_rate : float, schedule or "auto", default="auto"
         A constant rate, or ``Constant``, ``Cosine``, ``OneCycle``.
     batch_size : int or "auto", default="auto"
-        Rows per step; up to 500 rows "auto" is all of them, in float64.
+        Rows per step; up to 1,000 rows "auto" is all of them, in float64.
     max_iter : int or "auto", default="auto"
         Epochs (iterations for L-BFGS).
     validation_fraction : float in [0, 0.5], default=0.1
@@ -224,7 +224,7 @@ class Autoencoder(
         y : None
             Ignored.
         sample_weight : array of shape (n,) or None
-            Weights >= 0; weight k equals k copies (exactly, up to 500 rows).
+            Weights >= 0; weight k equals k copies (exactly, up to 1,000 rows).
         X_val : like X or None
             Held-out rows of your own choice, instead of a random share of X. Of 200 or more, half
             choose the epoch and half give the verdict.

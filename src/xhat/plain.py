@@ -102,7 +102,12 @@ def is_shallow(value: Any, levels: int = DEEPEST) -> bool:
 
 
 #: Fields that files written before they existed do not have.
-LATER: dict[type, set[str]] = {EarlyStopping: {"averaging"}, Masking: {"visible"}}
+LATER: dict[type, set[str]] = {
+    EarlyStopping: {"averaging"},
+    Masking: {"visible"},
+    Binary: {"found"},
+    Count: {"found"},
+}
 
 
 def construct(cls: type, given: Any) -> Any:

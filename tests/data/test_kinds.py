@@ -1,8 +1,10 @@
 """The rule of "auto", one line of it at a time; and what heads users may ask for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from xhat import Autoencoder, load
 from xhat.data.kinds import (
     Auto,
     Binary,
@@ -14,7 +16,7 @@ from xhat.data.kinds import (
     storage_wish,
 )
 from xhat.data.statistics import column_statistics
-from xhat.errors import ParameterError
+from xhat.errors import CellError, ParameterError
 
 
 def kind_of(values, form, heads="auto"):
@@ -99,3 +101,31 @@ def test_what_cannot_be_is_refused_in_one_line(make, words):
     with pytest.raises(ParameterError, match=words) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_what_auto_did_not_expect_is_strange_and_no_error(tmp_path):
+    """Nobody said that the column is binary: 2 is scored as a level never seen in training."""
+    rng = np.random.default_rng(0)
+    flag, count = rng.integers(0, 2, 300), rng.poisson(0.5, 300)
+    table = pd.DataFrame({"x": rng.normal(size=300) + flag, "flag": flag, "count": count})
+    new = table[:4].assign(flag=[0, 1, 2, 1], count=[0, -1, 1, 2])
+    usual = new.assign(flag=[0, 1, 1, 1], count=[0, 0, 1, 2])
+    ae = Autoencoder(2, max_iter=30, random_state=0).fit(table)
+    assert ae.heads_["flag"] == Binary()
+    assert ae.heads_["count"] == Count()
+    ae.save(tmp_path / "m.xhat")
+    for model in (ae, load(tmp_path / "m.xhat")):
+        scores, others = model.anomaly_score(new), model.anomaly_score(usual)
+        assert np.array_equal(scores[[0, 3]], others[[0, 3]])
+        assert all(scores[[1, 2]] > 2 * np.log(270))
+        assert np.allclose(model.explain(new).sum(axis=1), scores)
+        assert model.explain(new)[1:3].idxmax(axis=1).tolist() == ["count", "flag"]
+        assert model.impute(new).equals(new)
+        assert np.isfinite(model.transform(new)).all()
+    asked = Autoencoder(2, max_iter=3, heads={"flag": "binary", "count": "count"}).fit(table)
+    for method in (asked.anomaly_score, asked.transform, ae.partial_fit):
+        with pytest.raises(CellError, match=r"outside \[0, (1|inf)\]"):
+            method(new)
+    wide = np.tile(flag[:, None], (1, 3)) * [1.0, 0, 1] + rng.integers(0, 2, (300, 3)) * [0, 1, 0]
+    ae = Autoencoder(1, max_iter=3, random_state=0).fit(wide)  # all columns binary
+    assert ae.anomaly_score([[1, 0, 2]]) > ae.anomaly_score([[1, 0, 1]]) + 5

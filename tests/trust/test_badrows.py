@@ -16,6 +16,7 @@ from xhat.__main__ import run
 from xhat.data import blocks, stream
 
 ROWS = 400
+HEADS = {"kind": "categorical", "flag": "binary"}  # so that 2 is an error, not strange
 
 
 def mixed_table():
@@ -45,9 +46,7 @@ BAD = {row: reason for row, _, _, reason in reversed(FAULTS) if reason}
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frame = mixed_table()
-    Autoencoder(2, hidden=(8,), max_iter=2, random_state=0, heads={"kind": "categorical"}).fit(
-        frame
-    ).save("m.xhat")
+    Autoencoder(2, hidden=(8,), max_iter=2, random_state=0, heads=HEADS).fit(frame).save("m.xhat")
     frame.to_csv("good.csv", index=False, na_rep="NA", date_format="%Y-%m-%d")
     lines = (tmp_path / "good.csv").read_text().splitlines()
     for row, column, text, _ in FAULTS:

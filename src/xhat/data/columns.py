@@ -250,6 +250,7 @@ class Schema:
         The rows are C-contiguous, in ``dtype`` (the input's if None); X may be sparse.
         """
         dtype = np.dtype(dtype or X.dtype)
+        X = self._within(X)
         if scipy.sparse.issparse(X):
             if self.plain and not np.isnan(X.data).any():
                 center, spread = self.center.astype(X.dtype), self.spread.astype(X.dtype)
@@ -304,6 +305,30 @@ class Schema:
         clipped: Matrix = np.clip(Z, low, high)
         return clipped
 
+    @cached_property
+    def _found(self) -> tuple[Integers, Floats, Floats]:
+        """Columns whose kind "auto" found and that have a range, and its two ends."""
+        found = [j for j, c in enumerate(self.columns) if getattr(c.kind, "found", False)]
+        ends = np.array([self.columns[j].head().range for j in found]).reshape(-1, 2)
+        return np.array(found, dtype=np.intp), ends[:, 0], ends[:, 1]
+
+    def _within(self, X: Any) -> Any:
+        """Return rows whose cells outside the range of such a column stand at its nearest end."""
+        found, low, high = self._found
+        if not len(found) or scipy.sparse.issparse(X):  # sparse rows: those of a fit, all inside
+            return X
+        cells = X[:, found]
+        if not ((cells < low) | (cells > high)).any():
+            return X
+        X = X.copy()
+        X[:, found] = np.clip(cells, low, high)
+        return X
+
+    @cached_property
+    def knows_new(self) -> bool:
+        """Whether a cell may hold what was never seen in training and is scored as such."""
+        return bool(len(self._found[0])) or any(column.places for column in self.columns)
+
     def unseen(self, X: Matrix) -> Floats:
         """Return the nats of levels never seen in training, per table column; 0 elsewhere.
 
@@ -314,17 +339,20 @@ class Schema:
         return np.where(self.new_levels(X), nats, 0.0)
 
     def new_levels(self, X: Matrix) -> Flags:
-        """Return which cells hold levels never seen in training."""
+        """Return which cells hold levels never seen in training, or such numbers (see Binary)."""
         new = np.zeros(X.shape, dtype=bool)
+        found, low, high = self._found
+        new[:, found] = (X[:, found] < low) | (X[:, found] > high)
         for j, column in enumerate(self.columns):
             if isinstance(column.kind, Categorical):
                 new[:, j] = ~np.isnan(X[:, j]) & (_places(column, X[:, j]) < 0)
         return new
 
-    def check(self, X: Matrix, index: Integers) -> None:
+    def check(self, X: Matrix, index: Integers, *, scored: bool = False) -> None:
         """Refuse values that a column's output function can never produce.
 
-        ``index`` holds the row numbers of X, for the message.
+        ``index`` holds the row numbers of X, for the message. Rows that are ``scored``, not trained
+        on, may hold them in columns whose kind "auto" found.
 
         Raises
         ------
@@ -334,6 +362,8 @@ class Schema:
         for j, column in enumerate(self.columns):
             low, high = column.head().range
             if low == -np.inf or isinstance(column.kind, Categorical):
+                continue
+            if scored and getattr(column.kind, "found", False):
                 continue
             outside = (X[:, j] < low) | (X[:, j] > high)
             if outside.any():

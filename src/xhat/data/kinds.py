@@ -6,7 +6,7 @@ Knows: what values a kind may hold and which head it has. Must not know: encodin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xhat.data.statistics import Statistics
@@ -62,7 +62,19 @@ class Real:
 
 @dataclass(frozen=True)
 class Binary:
-    """Values in [0, 1] (0/1, or shares such as grey pixels), logistic output, cross-entropy."""
+    """Values in [0, 1] (0/1, or shares such as grey pixels), logistic output, cross-entropy.
+
+    Parameters
+    ----------
+    found : bool
+        Whether "auto" found it. Then a value outside is scored as a level never seen is; in a
+        column that was said to be of this kind it is an error.
+    """
+
+    found: bool = field(default=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        settle(self)
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,18 @@ class Categorical:
 
 @dataclass(frozen=True)
 class Count:
-    """Counts 0, 1, 2, ...; exponential output, Poisson deviance."""
+    """Counts 0, 1, 2, ...; exponential output, Poisson deviance.
+
+    Parameters
+    ----------
+    found : bool
+        Whether "auto" found it: see Binary.
+    """
+
+    found: bool = field(default=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        settle(self)
 
 
 @dataclass(frozen=True)
@@ -172,14 +195,14 @@ def _found(auto: Auto, statistics: Statistics, j: int, form: str) -> Kind:
     if form == "level":
         return Categorical()
     if form == "bool" or (statistics.zero_one[j] and not statistics.constant[j]):
-        return Binary()
+        return Binary(found=True)
     if (
         form == "integer"
         and statistics.whole[j]
         and statistics.low[j] == 0
         and (3 <= statistics.high[j] <= MAX_COUNT and statistics.zeros[j] >= ZERO_SHARE)
     ):
-        return Count()
+        return Count(found=True)
     return Real(auto.scale)
 
 

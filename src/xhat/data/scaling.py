@@ -118,7 +118,8 @@ def _numeric(
         for value in (statistics.low, statistics.high, statistics.mean)
     )
     clip = _clip(kind, low, high, mean, float(statistics.std[j]) / spread)
-    return Column(name, kind, center, spread, low, high, *clip, fill=(mean,), bend=bend)
+    rows = float(statistics.rows[j]) if getattr(kind, "found", False) else 0.0
+    return Column(name, kind, center, spread, low, high, *clip, fill=(mean,), rows=rows, bend=bend)
 
 
 def _places(kind: Categorical, counts: Floats) -> Integers:

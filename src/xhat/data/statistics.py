@@ -39,6 +39,8 @@ class Statistics:
         Only 0 and 1 occur; only whole numbers occur.
     zeros, missing : ndarray of shape (d,)
         Weighted share of observed cells that are 0; of all cells that are missing.
+    rows : ndarray of shape (d,)
+        Weight of the observed cells.
     """
 
     mean: Floats
@@ -49,6 +51,7 @@ class Statistics:
     whole: Flags
     zeros: Floats
     missing: Floats
+    rows: Floats
 
     def or_else(self, other: Statistics) -> Statistics:
         """Return these statistics, with mean and spread of ``other`` where a column is constant.
@@ -116,6 +119,7 @@ def column_statistics(tiles: Tiles, d: int) -> Statistics:
         whole & ~nothing,
         sums[3] / observed,
         1 - sums[0] / total,
+        sums[0],
     )
 
 

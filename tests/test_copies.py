@@ -76,3 +76,25 @@ def test_the_verdict_of_a_table_of_copies_holds_for_new_rows():
     new = ae.compare_pca(X[120:])
     assert abs(np.log(ae.verdict_.ratio / new.ratio)) < 0.2
     assert new.ratio < 1.1
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 6, 9, 12, 40])
+@pytest.mark.parametrize("fraction", [0.1, 0.34, 0.5])
+def test_few_groups_leave_rows_on_every_side(groups, fraction):
+    group = np.repeat(np.arange(groups), 1200 // groups)
+    split = split_rows(len(group), fraction, np.random.default_rng(0), group)
+    assert min(len(split.train), len(split.held_out), len(split.verdict)) > 0
+    sides = [set(group[part]) for part in (split.train, split.held_out, split.verdict)]
+    if groups >= 40:
+        assert sum(map(len, sides)) == groups
+    if groups == 3:  # of 400 rows each: none of them fits
+        plain = split_rows(len(group), fraction, np.random.default_rng(0))
+        assert fraction > 0.3 or np.array_equal(split.train, plain.train)
+
+
+@pytest.mark.parametrize("n", [200, 300, 1200])
+def test_half_of_the_rows_may_be_held_out(n):
+    split = split_rows(n, 0.5, np.random.default_rng(0))
+    assert [len(split.held_out), len(split.verdict)] == [n // 2, n // 4]
+    ae = Autoencoder(2, validation_fraction=0.5, max_iter=2, random_state=0).fit(rows(n))
+    assert ae.verdict_.n_rows == n // 4

@@ -279,7 +279,7 @@ def test_no_verdict_is_divided_by_a_loss_that_is_rounding():
             warnings.simplefilter("ignore", UserWarning)  # the code can copy the row
             verdict = ae.fit(of).verdict_
         assert verdict.pca < 1e-20
-        assert verdict.sentence.startswith("PCA with as many units as columns copies the rows")
+        assert verdict.sentence.startswith("PCA rebuilds the rows without loss, so that nothing")
         assert verdict.sentence.endswith(
             f"leaves {verdict.xhat / verdict.mean:.3g} of the mean's loss."
         )

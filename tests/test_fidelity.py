@@ -530,6 +530,8 @@ def test_times_come_back_as_the_times_they_were(clock, tmp_path):
             assert bool(getattr(back, "tzinfo", None)) == (clock == "moment")
     for made in (ae.impute(cells)[3, 1], ae.reconstruct(cells)[0, 1]):
         assert type(made) is kind
+    first = pd.DataFrame({"a": A, "t": pd.Series([pd.NaT, *CLOCKS[clock][1:]], dtype=object)})
+    assert type(Autoencoder(1, random_state=0).fit(first).impute(first)["t"][0]) is kind
     assert all(ae.impute(cells)[:3, 1] == cells[:3, 1])
 
 

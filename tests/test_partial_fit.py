@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from xhat import SGD, Autoencoder, Contractive, KLSparsity, ParameterError, load
+from xhat import SGD, Autoencoder, Contractive, KLSparsity, ParameterError, TrainingError, load
 from xhat.engines import available
 from xhat.sample import ROWS, Sample
 
@@ -120,3 +120,13 @@ def test_another_optimizer_starts_afresh():
         slots = {"v"} if after != "adam" else {"mu", "nu"}
         assert set(ae._fit.state.optimizer.slots) == slots
         assert np.isfinite(ae.loss_curve_).all()
+
+
+def test_a_call_that_diverges_leaves_the_model_to_go_on_from():
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    ae = Autoencoder(2, optimizer="sgd", learning_rate=1e-3, heads="real", random_state=0)
+    scores = ae.partial_fit(X).anomaly_score(X)
+    with pytest.raises(TrainingError):
+        ae.set_params(learning_rate=1e6).partial_fit(X)
+    assert np.array_equal(ae.anomaly_score(X), scores)
+    assert np.isfinite(ae.set_params(learning_rate=1e-3).partial_fit(X).anomaly_score(X)).all()

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from xhat import fitting, incremental, lesson, persist
 from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
-from xhat.data.kinds import Auto, Heads, Kind
+from xhat.data.kinds import Auto, Heads, Kind, asked
 from xhat.data.spool import Rows, gathered
 from xhat.data.stream import as_stream, is_stream, whole
 from xhat.errors import ParameterError
@@ -348,7 +348,7 @@ class Autoencoder(
         fit = self._fit
         self.n_components_ = fit.model.net.k
         self.hidden_ = fit.model.net.hidden
-        self.heads_: dict[str, Kind] = {c.name: c.kind for c in fit.model.schema.columns}
+        self.heads_: dict[str, Kind] = {c.name: asked(c.kind) for c in fit.model.schema.columns}
         self.choices_ = fit.choices
         self.history_ = fit.history
         self.loss_curve_ = fit.history.get("loss", [])

@@ -12,7 +12,7 @@ from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.engines import choose
 from xhat.engines.base import Engine, Optimizer
-from xhat.errors import ParameterError
+from xhat.errors import ParameterError, TrainingError
 from xhat.fitting import Fit
 from xhat.hidden import settle
 from xhat.maths.objective import Objective
@@ -70,7 +70,12 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
         fit.state.epoch + 1,
         lambda j: schema.columns[schema.group[j]].name,
     )
-    train(plan, fit.state, lambda _: None)
+    try:
+        train(plan, fit.state, lambda _: None)
+    except TrainingError:  # the model is what it was; go on from there
+        fit.state = None
+        fit.state = _state(fit, request.optimizer, rng)
+        raise
     fit.choices["engine"] = f"{engine.name} ({reason})"
     fit.model = replace(model, theta=fit.state.theta.copy(), engine=engine)
     fit.sample = Sample.of(source.X) if fit.sample is None else fit.sample.with_more(source.X)

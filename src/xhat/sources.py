@@ -175,25 +175,31 @@ def split_rows(
     """
     order = rng.permutation(n) if fraction > 0 else np.arange(n)
     held = 0 if fraction <= 0 or n < 5 else min(max(1, round(fraction * n)), MAX_HELD_OUT)
-    verdict = min(held, MAX_VERDICT) if n >= OWN_VERDICT else 0
-    cuts = np.array([verdict, verdict + held])
+    verdict = min(held, MAX_VERDICT, (n - held) // 2) if n >= OWN_VERDICT else 0
+    cuts = [verdict, verdict + held]
     if group is not None and held:
-        order = _together(order, group, held)
-        ends = np.append(np.flatnonzero(np.diff(group[order])) + 1, n)
-        cuts = np.where(cuts > 0, ends[np.searchsorted(ends, cuts)], 0)
+        grouped, ends = _together(order, group, held)
+        at = np.searchsorted(ends, cuts)
+        if at[1] < len(ends) and (at[0] < at[1] or not verdict):  # else too few groups to go by
+            order, cuts = grouped, [int(ends[at[0]]) if verdict else 0, int(ends[at[1]])]
     parts = np.split(order, cuts)
     return Split(np.sort(parts[2]), np.sort(parts[1]), np.sort(parts[0]))
 
 
-def _together(order: Integers, group: Integers, most: int) -> Integers:
-    """Return an order in which each group stands where its first row stood, large ones last."""
+def _together(order: Integers, group: Integers, most: int) -> tuple[Integers, Integers]:
+    """Return an order in which each group stands where its first row stood, large ones last.
+
+    And where the groups end that are not large, but for the last row of all.
+    """
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     sizes = np.bincount(group)
     lead = np.full(len(sizes), len(order))
     np.minimum.at(lead, group, place)
     lead[sizes > most] += len(order)
-    return np.lexsort((place, lead[group]))
+    found = np.lexsort((place, lead[group]))
+    ends = np.flatnonzero(np.diff(group[found])) + 1
+    return found, ends[ends <= int(sizes[sizes <= most].sum())]
 
 
 def everything_trains(source: Source) -> Split:

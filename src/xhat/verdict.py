@@ -95,8 +95,8 @@ class Comparison:
         if self.pca <= COPIED * self.mean:
             left = f"{self.xhat / self.mean:.3g}" if self.mean > 0 else "0"
             return (
-                f"PCA with as many units as columns copies the rows, so that nothing can beat it "
-                f"{where}: xhat leaves {left} of the mean's loss."
+                f"PCA rebuilds the rows without loss, so that nothing can beat it {where}: xhat "
+                f"leaves {left} of the mean's loss."
             )
         ratio = f"{self.ratio:.3g} times PCA's"
         if self.ratio > 1.005:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 from xhat import Autoencoder, load
 from xhat.data.kinds import (
@@ -122,10 +123,23 @@ def test_what_auto_did_not_expect_is_strange_and_no_error(tmp_path):
         assert model.explain(new)[1:3].idxmax(axis=1).tolist() == ["count", "flag"]
         assert model.impute(new).equals(new)
         assert np.isfinite(model.transform(new)).all()
-    asked = Autoencoder(2, max_iter=3, heads={"flag": "binary", "count": "count"}).fit(table)
+    asked = Autoencoder(2, max_iter=3, heads=ae.heads_).fit(table)
     for method in (asked.anomaly_score, asked.transform, ae.partial_fit):
         with pytest.raises(CellError, match=r"outside \[0, (1|inf)\]"):
             method(new)
     wide = np.tile(flag[:, None], (1, 3)) * [1.0, 0, 1] + rng.integers(0, 2, (300, 3)) * [0, 1, 0]
     ae = Autoencoder(1, max_iter=3, random_state=0).fit(wide)  # all columns binary
     assert ae.anomaly_score([[1, 0, 2]]) > ae.anomaly_score([[1, 0, 1]]) + 5
+
+
+def test_strange_numbers_of_sparse_rows_are_those_of_dense_ones():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(1500, 3)) @ rng.normal(size=(3, 10)) > 0.8).astype(float)
+    ae = Autoencoder(2, hidden=(8,), max_iter=5, random_state=0).fit(X)
+    new = X[:200].copy()
+    new[::3, 0] = 7
+    sparse = scipy.sparse.csr_array(new)
+    assert ae.compare_pca(sparse).xhat == pytest.approx(ae.compare_pca(new).xhat, rel=1e-9)
+    assert np.array_equal(ae.anomaly_score(sparse), ae.anomaly_score(new))
+    hidden = np.where(new == 7, np.nan, new)  # it says nothing of the others
+    np.testing.assert_allclose(ae.transform(new), ae.transform(hidden), atol=1e-6)

@@ -313,15 +313,28 @@ class Schema:
         return np.array(found, dtype=np.intp), ends[:, 0], ends[:, 1]
 
     def _within(self, X: Any) -> Any:
-        """Return rows whose cells outside the range of such a column stand at its nearest end."""
+        """Return rows with the mean in place of cells outside the range of such a column.
+
+        As of a level never seen: what is there says nothing of the others.
+        """
         found, low, high = self._found
-        if not len(found) or scipy.sparse.issparse(X):  # sparse rows: those of a fit, all inside
+        if not len(found):
+            return X
+        mean = np.array([self.columns[j].fill[0] * self.columns[j].spread for j in found])
+        if scipy.sparse.issparse(X):  # a cell that is not stored is 0, and inside
+            place = np.full(len(self.columns), -1)
+            place[found] = np.arange(len(found))
+            at = place[X.indices]
+            outside = (at >= 0) & ((X.data < low[at]) | (X.data > high[at]))
+            if outside.any():
+                X = X.copy()
+                X.data[outside] = mean[at[outside]]
             return X
         cells = X[:, found]
-        if not ((cells < low) | (cells > high)).any():
-            return X
-        X = X.copy()
-        X[:, found] = np.clip(cells, low, high)
+        outside = (cells < low) | (cells > high)
+        if outside.any():
+            X = X.copy()
+            X[:, found] = np.where(outside, mean, cells)
         return X
 
     @cached_property

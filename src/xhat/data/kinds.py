@@ -6,7 +6,7 @@ Knows: what values a kind may hold and which head it has. Must not know: encodin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from xhat.data.statistics import Statistics
@@ -204,6 +204,11 @@ def _found(auto: Auto, statistics: Statistics, j: int, form: str) -> Kind:
     ):
         return Count(found=True)
     return Real(auto.scale)
+
+
+def asked(kind: Kind) -> Kind:
+    """Return a kind as if it had been asked for by its name."""
+    return replace(kind, found=False) if isinstance(kind, (Binary, Count)) else kind
 
 
 def _named_kind(wish: object) -> Kind | Auto:

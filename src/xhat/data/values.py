@@ -60,6 +60,8 @@ def clock_of(value: Any) -> Clock:
     >>> clock_of(dt.date(2024, 1, 31)), clock_of(dt.timedelta(hours=1)), clock_of(7)
     ('date', 'duration', '')
     """
+    if is_missing(value):  # NaT is a datetime to Python
+        return ""
     if isinstance(value, dt.datetime):
         return "moment" if value.tzinfo else "datetime"
     kinds: dict[type, Clock] = {dt.date: "date", dt.time: "time", dt.timedelta: "duration"}

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import scipy.optimize
 
 from xhat.maths.types import Integers, Matrix
 
 #: Rows hashed at a time: their cells stay in cache.
 TILE = 4096
+#: Groups whose sizes vary so many times as much as those of a draw with replacement are natural.
+UNEVEN = 1.5
 #: Different rows that are asked whether some column tells most of them apart.
 ASKED = 10_000
 
@@ -22,8 +25,8 @@ def copies(X: Matrix) -> Integers | None:
     Rows that are equal because few values are common will be met among new rows too: those are not
     grouped. Copies that were made (each row three times, or a draw with replacement) would tell
     nothing of new rows on the other side of a split. They are known by two signs: some column has
-    mostly different values, and the groups are of even size (their variance is at most their mean,
-    as of a Poisson variable without its zeros; of a few common rows it is far more).
+    mostly different values, and the groups are of even size: of a draw with replacement it is a
+    Poisson variable without its zeros, of a few common rows it varies far more.
 
     Examples
     --------
@@ -36,13 +39,27 @@ def copies(X: Matrix) -> Integers | None:
     _, first, group, sizes = np.unique(
         _hashes(X), return_index=True, return_inverse=True, return_counts=True
     )
-    if len(first) == len(X) or sizes.var() > sizes.mean():
+    if len(first) == len(X) or sizes.var() > UNEVEN * _variance(float(sizes.mean())):
         return None
     some = X[first[:: -(-len(first) // ASKED)]]
     if len(some) < 2 or not any(2 * len(np.unique(column)) > len(some) for column in some.T):
         return None
     order = np.argsort(np.argsort(first))  # groups in the order of their first rows
     return np.asarray(order[group.ravel()])
+
+
+def _variance(mean: float) -> float:
+    """Return the variance of a Poisson variable without its zeros that has this mean, above 1.
+
+    With the rate r the mean is r / (1 - exp(-r)) and the variance mean (1 + r - mean).
+
+    Examples
+    --------
+    >>> round(_variance(1 / (1 - np.exp(-1.0))), 4)
+    0.6617
+    """
+    rate = scipy.optimize.brentq(lambda r: r / -np.expm1(-r) - mean, 1e-12, mean)
+    return float(mean * (1 + rate - mean))
 
 
 def _hashes(X: Matrix) -> npt.NDArray[np.uint64]:

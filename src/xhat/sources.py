@@ -215,10 +215,12 @@ def held_out_rows(n: int, fraction: float) -> int:
 
 def split_validation(source: Source, n_validation: int, rng: np.random.Generator) -> Split:
     """Train on all rows; the caller's choose the epoch, and half of many give the verdict."""
-    half = split_rows(n_validation, 0.5 if n_validation >= OWN_VERDICT else 0.0, rng)
     if n_validation < OWN_VERDICT:
-        return Split(source.everything, np.asarray(half.train), half.verdict)
-    return Split(source.everything, half.held_out, half.verdict)
+        return Split(source.everything, np.arange(n_validation), np.empty(0, dtype=np.intp))
+    held = min(round(0.5 * n_validation), MAX_HELD_OUT)
+    verdict = min(held, MAX_VERDICT)
+    parts = np.split(rng.permutation(n_validation), [verdict, verdict + held])
+    return Split(source.everything, np.sort(parts[1]), np.sort(parts[0]))
 
 
 def merge_rows(source: Source) -> Source:

@@ -56,7 +56,7 @@ def _variance(mean: float) -> float:
     Examples
     --------
     >>> round(_variance(1 / (1 - np.exp(-1.0))), 4)
-    0.6617
+    0.6613
     """
     rate = scipy.optimize.brentq(lambda r: r / -np.expm1(-r) - mean, 1e-12, mean)
     return float(mean * (1 + rate - mean))

@@ -78,18 +78,30 @@ def test_the_verdict_of_a_table_of_copies_holds_for_new_rows():
     assert new.ratio < 1.1
 
 
-@pytest.mark.parametrize("groups", [2, 3, 5, 6, 9, 12, 40])
-@pytest.mark.parametrize("fraction", [0.1, 0.34, 0.5])
+@pytest.mark.parametrize("groups", [2, 3, 4, 5, 6, 9, 10, 12, 40])
+@pytest.mark.parametrize("fraction", [0.1, 1 / 3, 0.34, 0.5])
 def test_few_groups_leave_rows_on_every_side(groups, fraction):
-    group = np.repeat(np.arange(groups), 1200 // groups)
-    split = split_rows(len(group), fraction, np.random.default_rng(0), group)
-    assert min(len(split.train), len(split.held_out), len(split.verdict)) > 0
-    sides = [set(group[part]) for part in (split.train, split.held_out, split.verdict)]
-    if groups >= 40:
-        assert sum(map(len, sides)) == groups
-    if groups == 3:  # of 400 rows each: none of them fits
-        plain = split_rows(len(group), fraction, np.random.default_rng(0))
-        assert fraction > 0.3 or np.array_equal(split.train, plain.train)
+    """Groups stay whole where one is left to train on; else rows are split as without groups.
+
+    None may be larger than the held-out part, and as many are taken from training as it takes to
+    have the rows of both other parts. Of three, exactly a third each is the only such split.
+    """
+    size = 1200 // groups
+    group = np.repeat(np.arange(groups), size)
+    split, alone = (
+        split_rows(len(group), fraction, np.random.default_rng(0), of) for of in (group, None)
+    )
+    parts, plain = ((s.train, s.held_out, s.verdict) for s in (split, alone))
+    assert min(map(len, parts)) > 0
+    assert sorted(np.concatenate(parts)) == list(range(len(group)))
+    taken = -(-len(alone.unseen) // size)
+    whole = size <= len(alone.held_out) and taken < groups
+    assert whole == (fraction == 1 / 3) or groups != 3
+    if whole:
+        assert sum(len(set(group[part])) for part in parts) == groups
+        assert len(split.train) == (groups - taken) * size
+    else:
+        assert all(map(np.array_equal, parts, plain))
 
 
 @pytest.mark.parametrize("n", [200, 300, 1200])

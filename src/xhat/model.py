@@ -238,8 +238,8 @@ class Model:
             whole = cells.sum()
         if whole == np.inf:  # cells of 1e155 and the like: a score stays a number
             cells = np.minimum(cells, HIGHEST)
-        surprises = wanted.excess and self.schema.knows_new
-        return cells + self.schema.unseen(raw) if surprises else cells
+        surprises = wanted.excess and self.schema.unseen.possible
+        return cells + self.schema.unseen.nats(raw) if surprises else cells
 
     def of_rows(self, X: object, work: Callable[[Matrix, Batch], A], *, large: bool = False) -> A:
         """Return the work of all tiles as one array (see by_tile)."""
@@ -298,7 +298,7 @@ class Model:
 
         def one(piece: tuple[slice, object]) -> tuple[slice, R]:
             rows, raw = piece[0], dense(piece[1])
-            self.schema.check(raw, np.arange(rows.start, rows.stop), scored=True)
+            self.schema.unseen.check(raw, np.arange(rows.start, rows.stop), scored=True)
             return rows, work(raw, self._filled_in(raw, self.schema.encode(raw), rounds))
 
         starts = range(0, max(n, 1), size)
@@ -312,9 +312,9 @@ class Model:
 
     def _silent(self, raw: Matrix, tile: Batch) -> npt.NDArray[np.bool_]:
         """Return which encoded cells say nothing: missing ones and levels never seen."""
-        if tile.mask is None and not self.schema.knows_new:
+        if tile.mask is None and not self.schema.unseen.possible:
             return np.zeros((len(raw), 0), dtype=bool)
-        return (np.isnan(raw) | self.schema.new_levels(raw))[:, self.schema.group]
+        return (np.isnan(raw) | self.schema.unseen.cells(raw))[:, self.schema.group]
 
     def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
         """Return encoded rows whose cells that say nothing hold what the model expects there.

@@ -20,7 +20,8 @@ import numpy as np
 from xhat.baseline import Baseline, linear_network
 from xhat.codepart import MOST, SETS, CodePart
 from xhat.container import Arrays, Damaged, Format, pack, unpack
-from xhat.data.columns import Column, Schema
+from xhat.data.column import Column
+from xhat.data.columns import Schema
 from xhat.data.containers import Storage
 from xhat.data.storage import Store
 from xhat.engines import choose

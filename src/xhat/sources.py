@@ -116,7 +116,7 @@ class Source:
     def check(self, schema: Schema, index: Index) -> None:
         """Refuse values that a column's head cannot produce."""
         for part, _ in self._places(index):
-            schema.check(self.raw(part), self._origin(part))
+            schema.unseen.check(self.raw(part), self._origin(part))
 
     def _places(self, index: Index) -> Iterator[tuple[Index, slice]]:
         """Yield row numbers in fixed tiles, and which of ``index`` they are."""

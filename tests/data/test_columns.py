@@ -117,7 +117,7 @@ def test_a_level_never_seen_costs_twice_the_log_of_the_rows():
     X = rows()
     schema = schema_of(X)
     X[3, 4], X[4, 4] = 4, NAN
-    nats = schema.unseen(X)
+    nats = schema.unseen.nats(X)
     known = (~np.isnan(rows()[:, 4])).sum()
     assert nats[3, 4] == 2 * np.log1p(known)
     assert np.count_nonzero(nats) == 1
@@ -147,11 +147,11 @@ def test_a_value_out_of_reach_is_named():
     X = rows()[:5]
     X[2, 3] = 1.5
     with pytest.raises(CellError, match=r"1.5 is outside \[0, 1\]") as caught:
-        schema.check(X, np.arange(40, 45))
+        schema.unseen.check(X, np.arange(40, 45))
     assert caught.value.row == 42
     X[2, 3], X[1, 5] = 1, -1
     with pytest.raises(CellError, match="visits"):
-        schema.check(X, np.arange(5))
+        schema.unseen.check(X, np.arange(5))
 
 
 def test_cells_are_summed_over_the_places_of_a_category():

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.columns import Column, Schema
+from xhat.data.column import Column
+from xhat.data.columns import Schema
 from xhat.data.kinds import Binary, Categorical, Count, Kind, Real
 from xhat.data.statistics import Statistics, Tiles, column_statistics, level_counts, quartiles
 from xhat.maths.bend import Bend

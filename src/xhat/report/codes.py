@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xhat.data.columns import Column
+from xhat.data.column import Column
 from xhat.data.kinds import Categorical
 from xhat.maths.heads import Poisson, predict
 from xhat.report.facts import Facts

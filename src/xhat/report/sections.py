@@ -141,8 +141,9 @@ def scores(facts: Facts) -> dict[str, Any]:
     counts, edges = np.histogram(positive, BINS, (low, max(high, low + 0.1)))
     held_out, unseen = len(ae._fit.held_out_scores), "false-alarm rate, held-out rows"  # noqa: SLF001
     auto = ae.contamination == "auto"
-    usual = USUAL if auto and held_out * USUAL >= 1 else None  # what predict goes by, but in files
-    if usual and -ae.offset_ != ae.threshold(usual):  # of the first versions
+    # predict goes by the usual rate; models in files of the first versions have another threshold.
+    usual = USUAL if auto and held_out * USUAL >= 1 else None
+    if usual and -ae.offset_ != ae.threshold(usual):
         usual = None
     what, share = unseen if usual else "share of the training rows", ae.contamination
     found = [_threshold(values, -float(ae.offset_), USUAL if auto else float(share), what)]

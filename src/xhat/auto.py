@@ -6,6 +6,7 @@ A rule returns (value, reason); the reason is shown in ``choices_`` and by ``xha
 
 from __future__ import annotations
 
+from xhat.linear import WIDEST
 from xhat.maths.corruption import Masking
 from xhat.train.monitor import EarlyStopping
 from xhat.train.schedules import Constant, OneCycle, Schedule
@@ -46,22 +47,25 @@ def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) 
     return k, f"a third of {d} columns" if k < 64 else "at most 64 units"
 
 
-def corruption(missing: float) -> tuple[Masking | None, str]:
+def corruption(n: int, encoded: int, missing: float) -> tuple[Masking | None, str]:
     """Hide cells during training where the table has missing cells, at its own rate.
 
-    Filling them counts more than copying visible ones, the more so the more are missing. A few
-    missing cells change nothing: hiding costs visible ones (docs/decisions/0025).
+    The columns' covariance fills cells as well, where there is one: small tables then hide from
+    FILLING on, and visible cells keep their full weight, half of it in larger ones. Where the
+    network alone fills them, that counts more than copying visible ones (docs/decisions/0025).
 
-    >>> corruption(0.001)[0], corruption(0.01)[0], corruption(0.6)[0]
-    (None, Masking(p=0.05, visible=0.5), Masking(p=0.3, visible=0.2))
+    >>> corruption(400, 20, 0.01)[0], corruption(400, 20, 0.1)[0], corruption(4000, 20, 0.01)[0]
+    (None, Masking(p=0.1, visible=1.0), Masking(p=0.05, visible=0.5))
+    >>> corruption(400, 200, 0.001)[0], corruption(400, 200, 0.6)[0]
+    (None, Masking(p=0.3, visible=0.2))
     """
-    if missing < HIDING:
-        return (
-            None,
-            "no cell is missing" if missing == 0 else f"{missing:.2%} of the cells are missing",
-        )
+    alone, small = encoded > WIDEST, n < SMALL
+    if missing < (FILLING if small and not alone else HIDING):
+        return None, f"{missing:.2%} of the cells are missing" if missing else "no cell is missing"
     share = float(min(max(round(missing, 2), 0.05), 0.3))
-    visible = round(max(0.2, 0.6 - 2 * share), 2)
+    visible = 1.0 if small else 0.5
+    if alone:
+        visible = round(max(0.2, 0.6 - 2 * share), 2)
     return Masking(share, visible), f"{missing:.1%} of the cells are missing: learn to fill them"
 
 

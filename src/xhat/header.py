@@ -53,7 +53,7 @@ def _is_verdict(value: object) -> bool:
 
 def read_verdict(value: Any) -> Comparison:
     """Return a stored verdict; the first files had no losses by column."""
-    verdict: Comparison = construct(Comparison, {"by_column": None, **value})
+    verdict: Comparison = construct(Comparison, {"by_column": None, "fills": False, **value})
     if any(len(losses) != 3 for losses in verdict.by_column or []):
         raise TypeError("a column of the verdict needs three losses: mean, PCA, xhat")
     return verdict

@@ -116,7 +116,9 @@ def prepare(
         None,
         lambda: auto.bias_spread(exact=exact, linear_path=shape.net.linear_path),
     )
-    corruption = choices.settle("corruption", request.corruption, lambda: auto.corruption(missing))
+    corruption = choices.settle(
+        "corruption", request.corruption, lambda: auto.corruption(rows.n, schema.d, missing)
+    )
     objective = Objective(shape.net, request.penalties, corruption, schema.ranges(dtype))
     baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, schema.d)), schema.blocks)
     optimizer = None if isinstance(request.optimizer, LBFGS) else request.optimizer

@@ -63,6 +63,8 @@ class Comparison:
         Principal angles in radians between the decoder's span and PCA's, for linear models.
     by_column : list of [mean, pca, xhat] or None
         Each table column's part of the three losses, in the model's order of columns.
+    fills : bool
+        Whether the model learnt to fill missing cells; the losses are of cells that are seen.
     """
 
     mean: float
@@ -75,6 +77,7 @@ class Comparison:
     is_pca: bool = False
     angles: list[float] | None = None
     by_column: list[list[float]] | None = None
+    fills: bool = False
 
     @property
     def ratio(self) -> float:
@@ -99,6 +102,11 @@ class Comparison:
                 f"leaves {left} of the mean's loss."
             )
         ratio = f"{self.ratio:.3g} times PCA's"
+        if self.ratio > 1.005 and self.fills:
+            return (
+                f"PCA wins {where}: xhat's loss is {ratio} on cells that are seen; it learnt to "
+                "fill those that are not."
+            )
         if self.ratio > 1.005:
             return f"PCA wins {where}: xhat's loss is {ratio}; use PCA, or a deeper xhat."
         if self.ratio > 0.995:
@@ -142,6 +150,7 @@ def compare(
         is_pca=is_pca,
         angles=_angles(model, baseline),
         by_column=np.column_stack(losses).tolist(),
+        fills=model.rounds == 1,
     )
 
 

@@ -24,7 +24,6 @@ PICTURES = {
     "plane": ("tumours", 1000, False, ["plane", "plane"], [("#plane-colour select", "2")]),
     "strangest": ("tumours", 1000, False, ["scores", "scores"], []),
     "digits": ("digits", 1000, True, ["originals", "walk"], []),
-    "narrow": ("tumours", 400, False, ["scores", "scores"], []),
     "lesson": ("lesson", 1000, False, ["top", "trace"], []),
 }
 
@@ -67,7 +66,8 @@ def take(browser, folder, name):
     path = HERE / f"{name}.png"
     page.screenshot(path=path, clip=clip, full_page=True)
     context.close()
-    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+    # In true colours: a palette of 256 makes greys blue, and each picture's background another
+    Image.open(path).convert("RGB").save(path, optimize=True)
 
 
 def main():

@@ -108,6 +108,29 @@ def test_the_range_problem(visit, lesson):
     assert float(page.locator("#range").get_attribute("data-floor")) == 0
 
 
+def test_lines_end_at_the_pictures(visit, lesson):
+    """The middle of x_hat is grey: no line of a weight shines through."""
+    page = visit(lesson)
+    page.select_option("#pixel select", "0")  # its mark is not in the part that is read
+    coloured = page.evaluate(
+        "() => { const c = document.querySelector('#network canvas'), all = c.getContext('2d')"
+        ".getImageData(c.width - 200, c.height / 2 - 50, 190, 100).data; let n = 0;"
+        "for (let i = 0; i < all.length; i += 4)"
+        " if (all[i] !== all[i + 1] || all[i] !== all[i + 2]) n++; return n; }"
+    )
+    assert coloured == 0
+    assert "tick the box to see them alone" in page.locator("#network > .how").inner_text()
+
+
+def test_no_control_stands_alone(visit, lesson):
+    page = visit(lesson, width=1000)
+    ends = page.eval_on_selector_all(
+        "#model .controls",
+        "all => all.map(e => [...e.children].map(c => c.getBoundingClientRect().bottom))",
+    )
+    assert [len({round(end) for end in line}) for line in ends] == [1, 1]
+
+
 def test_small_and_narrow(visit, lesson):
     assert lesson.size < 1_000_000
     assert set(HEADS) == {"logistic", "logistic-squared", "tanh", "linear"}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from xhat.report.packing import script_json, unpack
+from xhat.report.sections import BINS, histogram
 from xhat.sweep import sweep
 
 CASES = ["digits", "penguins", "hostile"]
@@ -56,7 +57,6 @@ def test_losses(case):
 def test_scores_and_thresholds(case):
     ae, X, page = case
     scores, values = page["scores"], ae.anomaly_score(X)
-    assert sum(scores["counts"]) == len(values)
     np.testing.assert_allclose([scores["median"], scores["max"]], [np.median(values), values.max()])
     assert scores["thresholds"][0]["value"] == -ae.offset_
     assert scores["thresholds"][0]["flagged"] == (ae.predict(X) == -1).sum()
@@ -64,6 +64,27 @@ def test_scores_and_thresholds(case):
     for threshold in scores["thresholds"][1:]:
         assert threshold["value"] == ae.threshold(threshold["rate"])
         assert threshold["flagged"] == (values > threshold["value"]).sum()
+
+
+def test_an_edge_falls_on_each_threshold(case):
+    for threshold in case[2]["scores"]["thresholds"]:
+        counts, below = threshold["counts"], threshold["below"]
+        assert sum(counts) == case[2]["scores"]["rows"]
+        assert sum(counts[below:]) == threshold["flagged"]
+        end = min(threshold["value"], case[2]["scores"]["max"])
+        assert threshold["edges"][below] == pytest.approx(end)
+        assert ("new to the model" in threshold["note"]) == ("held-out" in threshold["what"])
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e-9, 1.0, 2.0, 2.0000001, 7.0, 50.0, 1e9, np.inf, -np.inf])
+@pytest.mark.parametrize("values", [[1.0, 2.0, 2.0, 7.0, 50.0], [2.0], [0.0, 0.0], [0.0, 1e300]])
+def test_bars_count_what_lies_above(values, limit):
+    scores = np.array(values)
+    edges, counts, below = histogram(scores, limit)
+    assert len(counts) == len(edges) - 1 <= BINS + 2
+    assert counts.sum() == len(scores)
+    assert counts[below:].sum() == (scores > limit).sum()
+    assert (np.diff(edges) > 0).all()
 
 
 def test_strangest_rows(case):

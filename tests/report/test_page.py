@@ -184,6 +184,54 @@ def test_threshold_choice(visit, cases, reports):
     assert threshold["value"] == ae.threshold(threshold["rate"])
 
 
+def test_orange_bars_are_the_rows_above(visit, reports):
+    page = visit(reports["penguins"])
+    for i, threshold in enumerate(reports["penguins"].dict()["scores"]["thresholds"]):
+        page.select_option("#threshold select", str(i))
+        heights = page.eval_on_selector_all(
+            "#scores .plot rect", "all => all.map(e => [e.classList[0], +e.getAttribute('height')])"
+        )
+        tallest, most = max(h for _, h in heights), max(threshold["counts"])
+        above = sum(round(h / tallest * most) for kind, h in heights if kind == "f-pca")
+        assert above == threshold["flagged"]
+        listed = values(page, "#scores details td:nth-child(3)")
+        assert listed == threshold["counts"]
+
+
+def test_nothing_is_cut(visit, reports):
+    for width in (400, 1000):
+        page = visit(reports["hostile"], width=width)
+        cut = page.evaluate(
+            "[...document.querySelectorAll('.row .val, .row .name, td.name, output')]"
+            ".filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
+        )
+        assert cut == []
+        lowest = page.evaluate(
+            "[...document.querySelectorAll('.scroll#strangest, .scroll#column-table')].map(box => {"
+            "const end = box.getBoundingClientRect().top + box.clientTop + box.clientHeight;"
+            "return Math.min(...[...box.querySelectorAll('tbody tr')]"
+            ".map(tr => Math.abs(tr.getBoundingClientRect().bottom - end))); })"
+        )
+        assert max(lowest) < 1
+
+
+def test_words_suit_pictures(visit, cases, reports):
+    def how(page, section):
+        return page.locator(f"#{section} > .how").first.inner_text()
+
+    page = visit(reports["digits"])
+    assert "its picture shows the change" in how(page, "units")
+    assert "bars" not in how(page, "units")
+    assert "which pixels follow it" in how(page, "walk")
+    assert "dashed mark" not in how(page, "walk")
+    tops = page.eval_on_selector_all("#image-grid figure", "all => all.map(e => e.offsetTop)")
+    assert len({tops.count(top) for top in tops}) == 1  # lines of the same length
+    page = visit(reports["penguins"])
+    assert "its bars show the change" in how(page, "units")
+    assert "which columns follow it" in how(page, "walk")
+    assert "dashed mark" in how(page, "walk")
+
+
 def test_strange_row_by_keyboard(visit, cases, reports):
     ae, X, _ = cases["penguins"]
     page = visit(reports["penguins"])
@@ -203,6 +251,15 @@ def test_lines_can_be_read(visit, cases, reports):
     text = page.locator("#tip").inner_text().splitlines()
     epoch = int(text[0].split()[1])
     assert float(text[1].split(": ")[1]) == pytest.approx(ae.loss_curve_[epoch - 1], rel=1e-4)
+
+
+def test_the_dots_of_xhat_are_on_top(visit, reports):
+    page = visit(reports["penguins"])
+    marks = page.eval_on_selector_all(
+        "#sweep .plot svg > :is(circle, rect)", "all => all.map(e => e.tagName)"
+    )
+    sizes = len(reports["penguins"].dict()["sweep"]["k"])
+    assert marks == ["rect"] * sizes + ["circle"] * sizes
 
 
 def test_pictures_of_digits(visit, cases, reports):

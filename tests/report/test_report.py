@@ -120,6 +120,35 @@ def test_kinds_of_models():
     assert Autoencoder(2, max_iter=5).fit(constant).report(constant, sweep=False).size < 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("rows", "given", "mark", "said"),
+    [
+        (250, {}, "kept: epoch 0", "No epoch was better than PCA, the start, by more than chance"),
+        (1200, {}, "lowest: epoch", "PCA is kept: nothing beat it on the held-out rows."),
+        (250, {"validation_fraction": 0}, "kept: epoch 5", "its last epoch is kept"),
+        (250, {"linear_path": False}, "kept: epoch", "is the one with the lowest held-out loss."),
+    ],
+)
+def test_who_chose_the_epoch_is_said(rows, given, mark, said):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows, 2)) @ rng.normal(size=(2, 6)) + 0.3 * rng.normal(size=(rows, 6))
+    ae = Autoencoder(2, max_iter=5, random_state=0, **given).fit(X)
+    losses = ae.report(X, sweep=False).dict()["losses"]
+    assert losses["mark"].startswith(mark)
+    assert said in losses["how"]
+    assert ("folds" in losses["held_out_rows"]) == ae.choices_.get("selection", "").endswith(
+        "folds"
+    )
+    after = ae.partial_fit(X).report(X, sweep=False).dict()["losses"]
+    assert "No rows were held out" in after["how"]
+
+
+def test_a_training_curve_that_ends_before_the_folds_is_explained(reports):
+    losses = reports["digits"].dict()["losses"]
+    assert len(losses["train"]) < len(losses["held_out"]) - 1
+    assert "trained on the rows of all folds for as many epochs" in losses["how"]
+
+
 def test_command_line(cases, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     ae, X, _ = cases["digits"]

@@ -82,7 +82,7 @@ def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
         "meaning": (
             "weights W* of the decoder, in the table's units"
             if textbook
-            else "change of the reconstruction while the unit goes from its 5 % to its 95 % "
+            else "change of the reconstruction while the unit goes from its 5% to its 95% "
             "quantile and the others stay at their medians (standard deviations, or probability)"
         ),
     }

@@ -24,6 +24,16 @@ from xhat.verdict import rows_of
 #: False-alarm rates offered; those the held-out rows cannot support are left out.
 RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 BINS = 48
+#: The smallest score that the log scale tells from 0.
+LEAST = 1e-6
+#: What a threshold's rate is a rate of, and what to say where another share lies above.
+UNSEEN = (
+    "false-alarm rate, held-out rows",
+    "The rate is that of rows new to the model; of those it was trained on, usually fewer do.",
+)
+TRAINED = ("share of the training rows", "")
+#: How ``choices_["selection"]`` begins where PCA was kept though a network was trained.
+PCA_WON = "PCA ("
 Integers = npt.NDArray[np.intp]
 
 
@@ -117,15 +127,45 @@ def losses(facts: Facts, limits: Limits) -> dict[str, Any]:
     step = max(1, -(-max(len(train), len(held)) // limits.epochs))
     best = int(getattr(facts.ae, "best_iter_", 0))
     last = max(len(train), len(held) - 1)
-    crossed = "cross-fitted" in facts.ae.choices_.get("selection", "")
+    said = facts.ae.choices_.get("selection", "")
+    crossed = "folds" in said
     # Training losses are of epochs 1, 2, ...; held-out losses start at epoch 0, the start.
     return {
         "train": [[e, v] for e, v in enumerate(train, 1) if _kept(e, step, best, last)],
         "held_out": [[e, v] for e, v in enumerate(held) if _kept(e, step, best, last)],
         "held_out_rows": "held-out rows" + ", mean of the folds" * crossed,
         "best_epoch": best,
+        "mark": f"lowest: epoch {best}" if said.startswith(PCA_WON) else f"kept: epoch {best}",
+        "how": _how(facts, said, best, crossed=crossed),
         "epochs": last,
     }
+
+
+def _how(facts: Facts, said: str, best: int, *, crossed: bool) -> str:
+    """Return how the curves are read: who chose the epoch, and why one may end before the other."""
+    if facts.ae.verdict_ is None or not facts.ae.history_.get("held_out_loss"):
+        return (
+            "the training curve should fall and then level off. No rows were held out of the last "
+            "training, so that its last epoch is kept."
+        )
+    if crossed:
+        how = (
+            "the rows are held out in turn, fold by fold; from where the held-out curve turns up, "
+            "a network learns its rows by heart. "
+        )
+        return how + (
+            "The epoch with the lowest held-out loss is kept: the model is trained on the rows of "
+            "all folds for as many epochs, and its own curve ends there."
+            if best
+            else "No epoch was better than PCA, the start, by more than chance: epoch 0 is kept."
+        )
+    how = (
+        "both curves should fall and then level off; where the held-out curve turns up while the "
+        "training curve still falls, the model learns the rows by heart. "
+    )
+    if said.startswith(PCA_WON):
+        return f"{how}PCA is kept: {said[len(PCA_WON) : -1]}."
+    return how + "The kept epoch is the one with the lowest held-out loss."
 
 
 def _kept(epoch: int, step: int, best: int, last: int) -> bool:
@@ -133,25 +173,20 @@ def _kept(epoch: int, step: int, best: int, last: int) -> bool:
 
 
 def scores(facts: Facts) -> dict[str, Any]:
-    """Return the histogram of scores and every threshold that can be had."""
+    """Return what the scores are like and every threshold that can be had, with its histogram."""
     values = facts.walk.scores
     ae = facts.ae
-    positive = np.log10(np.maximum(values, 1e-6))
-    low, high = float(positive.min()), float(positive.max())
-    counts, edges = np.histogram(positive, BINS, (low, max(high, low + 0.1)))
-    held_out, unseen = len(ae._fit.held_out_scores), "false-alarm rate, held-out rows"  # noqa: SLF001
+    held_out = len(ae._fit.held_out_scores)  # noqa: SLF001
     auto = ae.contamination == "auto"
     # predict goes by the usual rate; models in files of the first versions have another threshold.
     usual = USUAL if auto and held_out * USUAL >= 1 else None
     if usual and -ae.offset_ != ae.threshold(usual):
         usual = None
-    what, share = unseen if usual else "share of the training rows", ae.contamination
-    found = [_threshold(values, -float(ae.offset_), USUAL if auto else float(share), what)]
+    rate = USUAL if auto else float(ae.contamination)
+    found = [_threshold(values, -float(ae.offset_), rate, UNSEEN if usual else TRAINED)]
     rates = [rate for rate in RATES if rate != usual and held_out * rate >= 1]
-    found += [_threshold(values, ae.threshold(rate), rate, unseen) for rate in rates]
+    found += [_threshold(values, ae.threshold(rate), rate, UNSEEN) for rate in rates]
     return {
-        "edges": rounded(10**edges),
-        "counts": counts.tolist(),
         "rows": len(values),
         "median": float(np.median(values)),
         "mean": float(values.mean()),
@@ -161,13 +196,45 @@ def scores(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _threshold(values: npt.NDArray[Any], limit: float, rate: float, what: str) -> dict[str, Any]:
+def _threshold(
+    values: npt.NDArray[Any], limit: float, rate: float, meaning: tuple[str, str]
+) -> dict[str, Any]:
+    edges, counts, below = histogram(values, limit)
     return {
         "value": float(limit),
         "rate": float(rate),
-        "what": what,
+        "what": meaning[0],
+        "note": meaning[1],
         "flagged": int((values > limit).sum()),
+        "edges": rounded(edges),
+        "counts": counts.tolist(),
+        "below": below,
     }
+
+
+def histogram(
+    values: npt.NDArray[Any], limit: float
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp], int]:
+    """Return the edges of bars equally wide on a log scale, their rows, and how many lie below.
+
+    An edge falls on the limit, or on the end of the scores that is nearest to it.
+
+    Examples
+    --------
+    >>> _, counts, below = histogram(np.array([1.0, 2.0, 2.0, 3.0, 50.0]), 2.0)
+    >>> int(counts[:below].sum()), int(counts[below:].sum())
+    (3, 2)
+    """
+    logs = np.log10(np.maximum(values, LEAST))
+    low, high = float(logs.min()), max(float(logs.max()), float(logs.min()) + 0.1)
+    at, step = float(np.clip(np.log10(max(limit, LEAST)), low, high)), (high - low) / BINS
+    below = int((at - low) / step) + 1
+    bars = below + max(1, int(np.ceil((high - at) / step)))
+    place = np.clip(below + np.floor((logs - at) / step).astype(np.intp), 0, bars - 1)
+    # A row at the limit is not above it, whatever its logarithm was rounded to.
+    place = np.where(values > limit, np.maximum(place, below), np.minimum(place, below - 1))
+    edges = 10 ** (at + step * (np.arange(bars + 1) - below))
+    return edges, np.bincount(place, minlength=bars), below
 
 
 def strangest(facts: Facts, limits: Limits, shown: Integers) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ function fmt(value, digits = 4) {
   return (plain.includes(".") ? plain.replace(/\.?0+$/, "") : plain).replace("-", "\u2212");
 }
 const count = (n) => n.toLocaleString("en");
-const percent = (share, digits = 1) => (100 * share).toFixed(digits) + " %";
+const percent = (share, digits = 1) => (100 * share).toFixed(digits) + "%"; // as Python writes it
 
 /** The value of a cell in the words of its column. */
 function cell(column, value, expected = false) {

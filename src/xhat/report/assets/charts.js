@@ -26,13 +26,13 @@ function scale(low, high, from, to, log) {
 }
 /** Frame with ticks and named axes; returns the group to draw into and the scales. */
 function frame(host, width, height, { x, y, xName, yName, xTicks, label }) {
-  const left = 58, right = 14, top = 10, bottom = 44;
+  const left = 62, right = 14, top = 10, bottom = 44;
   const X = scale(x.low, x.high, left, width - right, x.log), Y = scale(y.low, y.high, height - bottom, top, y.log);
   const root = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   const yt = (y.log ? logTicks : ticks)(Y.low, Y.high, 5);
   for (const v of yt) root.append(
     svg("line", { class: "grid-line", x1: left, x2: width - right, y1: Y(v), y2: Y(v) }),
-    svg("text", { class: "tick", x: left - 6, y: Y(v) + 4, "text-anchor": "end" }, fmt(v, 3)));
+    svg("text", { class: "tick", x: left - 10, y: Y(v) + 4, "text-anchor": "end" }, fmt(v, 3)));
   const xt = xTicks || (x.log ? logTicks : ticks)(X.low, X.high, Math.max(3, width / 90));
   for (const v of xt) root.append(
     svg("line", { class: "axis", x1: X(v), x2: X(v), y1: height - bottom, y2: height - bottom + 4 }),
@@ -72,7 +72,7 @@ function lineChart(parent, { series, xName, yName, xTicks, xLog, marks = [], lab
       plot.root.append(svg("line", { x1: x, x2: x, y1: plot.top, y2: plot.bottom, class: "s-mark", "stroke-dasharray": "3 3", "stroke-width": 1.5 }),
         svg("text", { x: x + (end ? -6 : 6), y: plot.top + 12, class: "f-mark halo", "text-anchor": end ? "end" : "start" }, mark.text));
     }
-    for (const s of series) {
+    for (const s of [...series].reverse()) { // the first on top
       const path = s.points.filter((p) => !yLog || p[1] > 0).map((p) => `${plot.X(p[0]).toFixed(1)},${plot.Y(p[1]).toFixed(1)}`).join(" ");
       plot.root.append(svg("polyline", { points: path, fill: "none", class: "s-" + s.kind, "stroke-width": 2, "stroke-dasharray": DASH[s.kind] }));
       if (s.dots) for (const p of s.points) plot.root.append(marker(s.kind, plot.X(p[0]), plot.Y(p[1])));

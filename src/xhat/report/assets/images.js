@@ -27,4 +27,11 @@ function picture(values, label, { map = grey, size = 72 } = {}) {
   paint(canvas, values, map);
   return canvas;
 }
+/** Lines of pictures that are equally long, whatever the width. */
+function even(host) {
+  return responsive(host, (width) => {
+    const n = host.children.length, step = Math.max(...[...host.children].map((figure) => figure.offsetWidth)) + 14, most = Math.max(1, Math.floor((width + 14) / step));
+    host.style.gridTemplateColumns = `repeat(${Math.ceil(n / Math.ceil(n / most))}, max-content)`;
+  });
+}
 const slice = (packed, i) => { const d = packed.shape[1]; return Array.from(unpack(packed).subarray(i * d, (i + 1) * d)); };

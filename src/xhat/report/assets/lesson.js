@@ -49,11 +49,11 @@ const sizeBox = select("Pixels", [["1", "0 to 1"], ["16", "0 to 16 (raw)"]], "1"
 control.append(el("div", { class: "controls" },
   fill(select("Units of the code (k)", [1, 2, 4, 8, 16, 32, 64, 96].map((k) => [String(k), `${k}${k >= D ? " (overcomplete)" : ""}`]), "8", (v) => { state.k = +v; again(true); }), { id: "code-size" }, []),
   fill(headBox, { id: "head" }, []), fill(select("Activation g", [["sigmoid", "sigmoid (textbook)"], ["tanh", "tanh"], ["identity", "identity (PCA's kind)"]], "sigmoid", (v) => { state.g = v; again(true); }), { id: "activation" }, []),
-  fill(sizeBox, { id: "pixels" }, []),
-  fill(select("Steps by", [["adam", "Adam"], ["descent", "gradient descent"]], "adam", (v) => { state.adam = v === "adam"; }), { id: "optimizer" }, []),
-  fill(select("Learning rate", ["0.001", "0.003", "0.01", "0.03", "0.1", "0.3"].map((v) => [v, v]), "0.01", (v) => { state.rate = +v; }), { id: "rate" }, [])),
+  fill(sizeBox, { id: "pixels" }, [])),
   el("div", { class: "controls" }, el("button", { type: "button", id: "random", onclick: () => { state.seed += 1; again(false); } }, "Random weights"),
-    el("button", { type: "button", id: "fitted", onclick: () => again(true) }, "Weights fitted by xhat (k = 8)"),
+    el("button", { type: "button", id: "fitted", onclick: () => again(true) }, "Fitted by xhat (k = 8)"),
+    fill(select("Steps by", [["adam", "Adam"], ["descent", "gradient descent"]], "adam", (v) => { state.adam = v === "adam"; }), { id: "optimizer" }, []),
+    fill(select("Learning rate", ["0.001", "0.003", "0.01", "0.03", "0.1", "0.3"].map((v) => [v, v]), "0.01", (v) => { state.rate = +v; }), { id: "rate" }, []),
     el("button", { type: "button", id: "step", onclick: () => { stop(); steps(1); } }, "One step"), el("button", { type: "button", id: "steps", onclick: () => { stop(); steps(50); } }, "50 steps"), play),
   said, note, curve, el("p", { class: "how" }, "How to read it: the blue line is the model's squared error as it learns, the orange dashed line PCA's with as many units, the grey dotted line that of the mean. With a linear output straight after the code nothing gets below PCA (Bourlard and Kamp, 1988); a deeper decoder can."));
 updates.push(() => {

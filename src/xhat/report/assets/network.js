@@ -1,5 +1,5 @@
 // The network as a drawing, one row traced with its numbers, and original beside reconstruction.
-const network = section("network", "The network", "How to read it: lines are weights, blue positive, orange negative, thicker and darker the larger; circles are the units, filled by their value for the row. Choose a unit to see its lines alone.");
+const network = section("network", "The network", "How to read it: lines are weights, blue positive, orange negative, thicker and darker the larger; circles are the units, filled by their value for the row. The lines of the chosen unit stand out; tick the box to see them alone.");
 {
   const canvas = el("canvas", { role: "img", "aria-label": "The network with its weights" }), host = el("div", {}, canvas), WEIGHTS = 16;
   const rowBox = fill(select("Row", RAW.slice(0, 40).map((_, i) => [String(i), "row " + i]), String(state.row), (v) => { state.row = +v; refresh(); }), { id: "row" }, []);
@@ -30,8 +30,9 @@ const network = section("network", "The network", "How to read it: lines are wei
     }
     context.globalAlpha = 1;
     for (const [side, values, name] of [[x0, t.x, "x"], [x1, t.h2, "x\u0302 = h2"]]) {
-      values.forEach((v, j) => { const [px, py] = pixelAt(side, j), [r, g, b] = grey(v); context.fillStyle = `rgb(${r},${g},${b})`; context.globalAlpha = 0.86; context.fillRect(px - cellSize / 2, py - cellSize / 2, cellSize - 0.5, cellSize - 0.5); });
-      context.globalAlpha = 1; context.strokeStyle = colour("mark"); context.lineWidth = 2;
+      context.fillStyle = colour("card"); context.fillRect(side, top, grid, grid); // the lines end at the picture
+      values.forEach((v, j) => { const [px, py] = pixelAt(side, j), [r, g, b] = grey(v); context.fillStyle = `rgb(${r},${g},${b})`; context.fillRect(px - cellSize / 2, py - cellSize / 2, cellSize - 0.5, cellSize - 0.5); });
+      context.strokeStyle = colour("mark"); context.lineWidth = 2;
       const [px, py] = pixelAt(side, state.pixel);
       context.strokeRect(px - cellSize / 2, py - cellSize / 2, cellSize, cellSize);
       context.fillStyle = colour("ink"); context.font = '13px system-ui, "DejaVu Sans", sans-serif'; context.textAlign = "center"; context.fillText(name, side + grid / 2, top - 10);
@@ -80,19 +81,23 @@ const network = section("network", "The network", "How to read it: lines are wei
   const node = section("compare", "Original, model, PCA", "How to read it: above the digit, in the middle what the model gives back, below what PCA gives back with as many units. The last column is noise (pixels shuffled between rows): whoever rebuilds it well copies instead of learning.");
   const grid = el("div", { class: "images", id: "comparison" });
   node.append(grid);
+  const align = even(grid);
   updates.push(() => {
     const noise = SHUFFLED[0].map((v) => v * state.size), cells = [...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => [rows[i], "row " + i]), [noise, "noise"]];
     grid.replaceChildren(...cells.map(([x, name]) => el("figure", {}, picture(Array.from(x), name + ", original", { size: 60 }), picture(Array.from(forward(state.p, x, state.k, G(), HEAD()).h2), name + ", model", { size: 60 }),
       picture(Array.from(PCA.reconstruct(x.map((v) => v / state.size), state.k), (v) => v * state.size), name + ", PCA", { size: 60 }), name)));
+    align();
   });
 }
 {
   const node = section("weights", "What the units look for", "How to read it: a square is one unit's row of W, blue where it likes ink, orange where it likes paper; the number is its value for the chosen row.");
   const grid = el("div", { class: "images", id: "unit-images" });
   node.append(grid);
+  const align = even(grid);
   updates.push(() => {
     const h1 = forward(state.p, rows[state.row], state.k, G(), HEAD()).h1;
     grid.replaceChildren(...Array.from({ length: Math.min(state.k, 32) }, (_, l) => { const w = Array.from(state.p.W.subarray(l * D, (l + 1) * D)), most = Math.max(...w.map(Math.abs), 1e-12); return el("figure", {}, picture(w, "Weights of unit " + l, { size: 56, map: (v) => diverging(v / most) }), fmt(h1[l], 3)); }));
+    align();
   });
 }
 reset(true);

@@ -26,13 +26,12 @@
     el("ul", {}, R.cuts.map((c) => el("li", {}, c.what + "; more with ", el("code", {}, c.how))))));
 }
 {
-  const l = R.losses, node = section("loss", "Loss curves",
-    "How to read it: both curves should fall and then level off; where the held-out curve turns up while the training curve still falls, the model learns the rows by heart. The kept epoch is the one with the lowest held-out loss.");
+  const l = R.losses, node = section("loss", "Loss curves", "How to read it: " + l.how);
   if (l.train.length || l.held_out.length > 1) {
     const series = l.train.length ? [{ kind: "xhat", name: "training rows", points: l.train }] : [];
     if (l.held_out.length) series.push({ kind: "pca", name: l.held_out_rows, points: l.held_out });
-    lineChart(node, { series, xName: "epoch", yName: "loss per row", unit: "epoch", label: `Training and held-out loss over ${l.epochs} epochs; epoch ${l.best_epoch} is kept.`,
-      marks: [{ x: l.best_epoch, text: `kept: epoch ${l.best_epoch}` }] });
+    lineChart(node, { series, xName: "epoch", yName: "loss per row", unit: "epoch", label: `Training and held-out loss over ${l.epochs} epochs; ${l.mark}.`,
+      marks: [{ x: l.best_epoch, text: l.mark }] });
     const held = new Map(l.held_out), train = new Map(l.train);
     node.append(numbers("Loss per epoch", ["epoch", "training", "held-out"], [...new Set([...held.keys(), ...train.keys()])].sort((a, b) => a - b).map((e) => [e, train.get(e) ?? "", held.get(e) ?? ""])));
   } else node.append(el("p", {}, "No epoch was run or kept: there is no curve to draw."));

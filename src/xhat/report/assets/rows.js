@@ -21,16 +21,16 @@ const pairLegend = () => el("div", { class: "legend" },
 {
   const S = R.scores, node = section("scores", "Scores: strangest rows",
     "How to read it: each bar counts rows of a score; usual rows stand left, strange ones right of the dashed threshold. A score of 0 is a row rebuilt perfectly and near to rows that the model knows.");
-  const host = el("div", { class: "plot" }), said = el("p", { id: "threshold-said", role: "status" });
+  const host = el("div", { class: "plot" }), said = el("p", { id: "threshold-said", role: "status" }), bars = el("div");
   let at = 0, plot = null;
   const draw = (width) => {
     const height = Math.max(220, Math.min(300, width * 0.4)), t = S.thresholds[at];
-    plot = frame(host, width, height, { x: { low: S.edges[0], high: S.edges.at(-1), log: true }, y: { low: 0, high: Math.max(...S.counts) * 1.15 },
+    plot = frame(host, width, height, { x: { low: t.edges[0], high: t.edges.at(-1), log: true }, y: { low: 0, high: Math.max(...t.counts) * 1.15 },
       xName: "anomaly score in nats (log scale)", yName: "rows", label: `Histogram of ${count(S.rows)} scores; the median is ${fmt(S.median)}.` });
-    S.counts.forEach((c, i) => {
-      const x0 = plot.X(S.edges[i]), x1 = plot.X(S.edges[i + 1]), y = plot.Y(c), above = S.edges[i] >= t.value;
+    t.counts.forEach((c, i) => {
+      const x0 = plot.X(t.edges[i]), x1 = plot.X(t.edges[i + 1]), y = plot.Y(c), above = i >= t.below;
       const bar = svg("rect", { x: x0 + 0.5, width: Math.max(0.5, x1 - x0 - 1), y, height: plot.bottom - y, class: above ? "f-pca" : "f-xhat" });
-      bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${count(c)} rows\nscore ${fmt(S.edges[i])} to ${fmt(S.edges[i + 1])}`));
+      bar.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, `${count(c)} rows\nscore ${fmt(t.edges[i])} to ${fmt(t.edges[i + 1])}`));
       bar.addEventListener("pointerleave", hideTip);
       plot.root.append(bar);
     });
@@ -39,12 +39,14 @@ const pairLegend = () => el("div", { class: "legend" },
       plot.root.append(svg("line", { x1: x, x2: x, y1: plot.top, y2: plot.bottom, class: "s-mark", "stroke-dasharray": "5 3", "stroke-width": 2 }),
         svg("text", { x: x + (end ? -6 : 6), y: plot.top + 12, "text-anchor": end ? "end" : "start", class: "f-mark halo" }, `threshold ${fmt(t.value)}`));
     }
-    said.textContent = `Threshold ${fmt(t.value, 5)} nats (${percent(t.rate)} ${t.what}): ${count(t.flagged)} of ${count(S.rows)} rows lie above it (${percent(t.flagged / S.rows, 2)}).`;
+    said.textContent = `Threshold ${fmt(t.value, 5)} nats (${percent(t.rate)} ${t.what}): ${count(t.flagged)} of ${count(S.rows)} rows lie above it (${percent(t.flagged / S.rows, 2)}). ${t.note}`;
     said.dataset.value = t.value; said.dataset.flagged = t.flagged;
   };
   const redraw = responsive(host, draw);
-  node.append(el("div", { class: "controls" }, fill(select("Threshold", S.thresholds.map((t, i) => [String(i), `${percent(t.rate)}: ${t.what}`]), "0", (v) => { at = +v; redraw(); }), { id: "threshold" }, [])),
-    host, said, numbers("Rows per score", ["from", "to", "rows"], S.counts.map((c, i) => [S.edges[i], S.edges[i + 1], c])));
+  const list = () => { const t = S.thresholds[at]; bars.replaceChildren(numbers("Rows per score", ["from", "to", "rows"], t.counts.map((c, i) => [t.edges[i], t.edges[i + 1], c]))); };
+  list();
+  node.append(el("div", { class: "controls" }, fill(select("Threshold", S.thresholds.map((t, i) => [String(i), `${percent(t.rate)}: ${t.what}`]), "0", (v) => { at = +v; redraw(); list(); }), { id: "threshold" }, [])),
+    host, said, bars);
 
   const detail = el("div", { id: "strange-detail", "aria-live": "polite" });
   const named = (p) => R.columns[p[0]].name;
@@ -70,16 +72,16 @@ const pairLegend = () => el("div", { class: "legend" },
       })));
     detail.replaceChildren(...shown);
   };
-  const table = sortable({ id: "strangest", caption: "The strangest rows.", rows: R.strangest, onpick: show, columns: [
+  const table = sortable({ id: "strangest", caption: "The strangest rows, the strangest first.", rows: R.strangest, onpick: show, columns: [
     { name: "row", number: true, key: (r) => r.row, show: (r) => r.row },
     { name: "score (nats)", number: true, key: (r) => r.score, show: (r) => fmt(r.score) },
     { name: "because of", className: "name", key: (r) => (r.parts.length ? named(r.parts[0]) : ""), show: (r) => r.parts.slice(0, 2).map(named).join(", ") }] });
-  node.append(el("h3", {}, "The strangest rows"), el("div", { class: "split" }, table, detail));
+  node.append(el("h3", {}, R.strangest.length === 1 ? "The strangest row" : `The ${count(R.strangest.length)} strangest rows`), el("div", { class: "split" }, table, detail));
   if (R.strangest.length) { show(R.strangest[0]); table.querySelector("tbody tr").setAttribute("aria-selected", "true"); }
 }
 {
   const node = section("columns", "Columns",
-    "How to read it: a column whose held-out loss is near that of the mean is not in the code; loss here is that of the rows of this page, its share how much of the whole; in the sketch, points on the diagonal are rebuilt exactly.");
+    "How to read it: a column whose held-out loss is near that of the mean is not in the code; loss here is that of the rows of this page, its share how much of the whole; in the sketch (expected over observed), points on the diagonal are rebuilt exactly.");
   const sketch = (column) => {
     const all = column.sketch.filter(([x, y]) => x !== null && y !== null);
     const low = Math.min(...all.flat()), high = Math.max(...all.flat()), at = (v) => 4 + (40 * (v - low)) / (high - low || 1);
@@ -100,7 +102,7 @@ const pairLegend = () => el("div", { class: "legend" },
     { name: "share", number: true, key: (c) => c.share, show: (c) => percent(c.share) },
     { name: "nats", number: true, key: (c) => c.nats, show: (c) => fmt(c.nats, 3) },
     { name: "spread", number: true, key: (c) => c.spread, show: (c) => (c.spread === null ? "" : fmt(c.spread, 3)) },
-    { name: "expected over observed", key: (c) => c.loss, show: sketch }] }),
+    { name: "sketch", key: (c) => c.loss, show: sketch }] }),
     el("p", { class: "how" }, `Mean, PCA, xhat: losses on ${R.verdict.n_rows} ${R.verdict.rows}, all at the same code size. Loss here, share and nats (of the column's own terms) are means over the rows of this page; spread is that of the residuals on rows not trained on, in the column's own units.`));
 }
 {
@@ -110,6 +112,7 @@ const pairLegend = () => el("div", { class: "legend" },
   if (I) {
     node.append(el("div", { class: "images", id: "image-grid" }, I.rows.map((row, i) => el("figure", {},
       picture(slice(I.observed, i), `Row ${row}, original`), picture(slice(I.expected, i), `Row ${row}, reconstruction`), `row ${row}`))));
+    even(node.querySelector("#image-grid"));
   }
   const lines = el("div", { class: "rows", id: "pair-rows" });
   const show = (i) => lines.replaceChildren(...R.columns.map((column, j) => pairRow(column, O.observed[i][j], O.expected[i][j])));

@@ -27,10 +27,11 @@ function sortable({ columns, rows, caption, onpick, id }) {
       } } : {});
       for (const c of columns) {
         const shown = c.show ? c.show(row) : c.key(row), key = c.key(row);
-        line.append(el("td", { class: [c.number && "n", c.className].filter(Boolean).join(" ") || null, title: c.className === "name" ? shown : null, dataset: c.number && key !== null ? { value: key } : {} }, shown));
+        line.append(el("td", { class: [c.number && "n", c.className].filter(Boolean).join(" ") || null, dataset: c.number && key !== null ? { value: key } : {} }, shown));
       }
       return line;
     }));
+    fit();
     heads.forEach((th, i) => {
       th.setAttribute("aria-sort", i !== order ? "none" : down ? "descending" : "ascending");
       th.querySelector(".arrow").textContent = i !== order ? "" : down ? " \u25be" : " \u25b4";
@@ -38,9 +39,15 @@ function sortable({ columns, rows, caption, onpick, id }) {
   };
   columns.forEach((c, i) => heads.push(el("th", { scope: "col", class: c.number ? "n" : null, "aria-sort": "none" },
     el("button", { type: "button", onclick: () => { down = order === i ? !down : !!c.number; order = i; draw(); } }, c.name, el("span", { class: "arrow", "aria-hidden": "true" })))));
-  draw();
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption, id },
+  const box = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption, id },
     el("table", {}, el("caption", {}, caption + " Click a heading to sort."), el("thead", {}, el("tr", {}, heads)), body));
+  /** What is seen of a long table ends with a whole row. */
+  const fit = responsive(box, () => {
+    const ends = [...body.rows].map((tr) => tr.offsetTop + tr.offsetHeight).filter((end) => end <= 458);
+    box.style.setProperty("--fit", box.scrollHeight > 460 && ends.length ? ends.at(-1) + box.offsetHeight - box.clientHeight + "px" : "460px");
+  });
+  draw();
+  return box;
 }
 /** The numbers of a picture as a table, folded away. */
 function numbers(title, head, rows) {

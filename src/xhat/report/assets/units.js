@@ -1,8 +1,10 @@
 // Section 9: what each unit of the code stands for.
 {
-  const U = R.units, node = section("units", "Units",
-    `How to read it: a card is one unit; its bars are the ${U.meaning}, the largest first: blue up, orange down. The histogram counts the sampled rows by their value of the unit; a unit with one bar says nothing.`);
-  const images = I ? I.units.shape[0] : 0, cards = el("div", { class: "cards", id: "unit-cards" });
+  const U = R.units, images = I ? I.units.shape[0] : 0, barred = `bars show the ${U.meaning}, the largest first`;
+  const drawn = !images ? barred : `picture shows the ${U.meaning}` + (images < U.units.length ? ` (from code${images} on bars do, the largest first)` : "");
+  const node = section("units", "Units",
+    `How to read it: a card is one unit; its ${drawn}: blue up, orange down. The histogram counts the sampled rows by their value of the unit; a unit with one bar there says nothing.`);
+  const cards = el("div", { class: "cards", id: "unit-cards" });
   const histogram = (unit, u) => spark(unit.counts, `Histogram of unit ${u} from ${fmt(unit.edges[0])} to ${fmt(unit.edges[1])}`);
   U.units.forEach((unit, u) => {
     const order = unit.weights.map((w, j) => [w ?? 0, j]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 6), top = Math.abs(order[0]?.[0]) || 1;

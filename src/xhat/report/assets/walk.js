@@ -1,8 +1,8 @@
 // Section 10: sliders for the units; the decoder runs here. Section 11: settings.
 {
-  const W = R.walk, k = W.middle.length, node = section("walk", "Walk the code",
-    "How to read it: move one slider at a time and watch which columns follow it; those are what the unit stands for. The dashed mark is where the reconstruction started.");
-  const columns = W.columns, starts = [];
+  const W = R.walk, k = W.middle.length, columns = W.columns, starts = [], shown = columns.length === R.columns.length ? R.columns : [];
+  const node = section("walk", "Walk the code",
+    `How to read it: move one slider at a time and watch which ${I ? "pixels" : "columns"} follow it; those are what the unit stands for.${shown.length ? " The dashed mark is where the reconstruction started." : ""}`);
   columns.reduce((at, c) => { starts.push(at); return at + c.width; }, 0);
   const G = { sigmoid: (a) => 1 / (1 + Math.exp(-a)), tanh: Math.tanh, relu: (a) => Math.max(a, 0), silu: (a) => a / (1 + Math.exp(-a)), identity: (a) => a };
   const layers = W.mode === "weights" ? W.layers.map((l) => ({ W: unpack(l.W), c: unpack(l.c) })) : null, Q = W.Q ? unpack(W.Q) : null;
@@ -37,7 +37,7 @@
       return { value, text: shown.length ? cell(R.columns[j] || {}, value, true) : fmt(value) };
     });
   }
-  const shown = columns.length === R.columns.length ? R.columns : [], movable = W.mode === "weights" ? k : W.curves.shape[0];
+  const movable = W.mode === "weights" ? k : W.curves.shape[0];
   const h = [...W.middle];
   let last = 0, base = null;
   const lines = el("div", { class: "rows", id: "walk-rows" }), image = el("div", { class: "images" }), inputs = [], outputs = [];

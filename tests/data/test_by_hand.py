@@ -109,7 +109,11 @@ def test_fit_score_explain_impute(name, tmp_path, monkeypatch, capsys):
     assert list(reasons.columns) == [*before.column_names, "(code)", "top"]
     parts = reasons[before.column_names].to_numpy()
     np.testing.assert_allclose(parts.sum(axis=1) + reasons["(code)"], score["score"], rtol=1e-12)
-    assert (reasons["top"] == np.array(before.column_names)[parts.argmax(axis=1)]).all()
+    strange = parts.any(axis=1)  # a row with one cell may have nothing strange about it: no top
+    most = np.array(before.column_names)[parts.argmax(axis=1)]
+    assert (reasons["top"] == most)[strange].all()
+    assert reasons["top"][~strange].isna().all()
+    assert strange.sum() >= N - 1
     assert (parts[pd.DataFrame(before.to_pydict()).isna().to_numpy()] == 0).all()
     # The written table reads back with the same columns, order, types; seen cells are the same.
     text = (tmp_path / "impute.csv").read_text()

@@ -19,9 +19,9 @@ LARGE = 20_000
 MANY_WEIGHTS = 150_000
 #: Rows times weights of all full-batch steps together, about: 10 to 20 s on two cores.
 FULL_BATCH_WORK = 10**11
-#: Share of missing cells above which a small table's network is one for filling them.
+#: Share of missing cells from which on small tables hide cells, and networks are for filling them.
 FILLING = 0.05
-#: Share of missing cells from which on cells are hidden during training.
+#: Share of missing cells from which on larger and wider tables hide cells during training.
 HIDING = 0.005
 #: Below this many rows nothing but PCA is fitted unless layers are asked for.
 TINY = 50

@@ -94,6 +94,7 @@ def _objective(model: Model, request: Request, source: Source) -> Objective:
             raise ParameterError(problem)
     corruption = request.corruption
     if corruption is None and model.rounds == 1:  # it was fitted to fill cells, and goes on so
+        # By the rule of larger tables: these rows may be a small part of all
         corruption, _ = auto.corruption(auto.SMALL, model.net.d, max(_missing(source), auto.HIDING))
     ranges = model.schema.ranges(model.theta.dtype)
     return Objective(model.net, request.penalties, corruption, ranges)

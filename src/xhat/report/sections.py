@@ -215,7 +215,7 @@ def _threshold(
 def histogram(
     values: npt.NDArray[Any], limit: float
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp], int]:
-    """Return the edges of bars equally wide on a log scale, their rows, and how many lie below.
+    """Return the edges of bars equally wide on a log scale, their rows, how many bars lie below.
 
     An edge falls on the limit, or on the end of the scores that is nearest to it.
 

@@ -8,7 +8,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FINDS = {
-    "table": ["loss per row", "wine 121: ", "color_intensity = 6 where"],
+    "table": ["loss per row", "wine 121: ", "flavanoids = 5.08 where"],
     "digits": ["xhat wins on 297 rows", "digit"],
     "textbook": ["codes agree: True", "dL/dW agrees: True", "reconstructions agree: True"],
 }

@@ -11,10 +11,12 @@ from xhat.maths.corruption import Masking
 from xhat.train.monitor import EarlyStopping
 from xhat.train.schedules import Constant, OneCycle, Schedule
 
-#: Up to this many rows training is full batch in float64 (and weights are exact repetition).
+#: Up to this many rows training is in float64 (and weights are exact repetition).
 SMALL = 1000
 #: From so many rows on fits take more steps, or larger ones.
 LARGE = 20_000
+#: Rows of a step there: noisy gradients stop small tables from being learnt by heart.
+SMALL_BATCH = 8
 #: Weights from which on small batches no longer pay.
 MANY_WEIGHTS = 150_000
 #: Rows times weights of all full-batch steps together, about: 10 to 20 s on two cores.
@@ -82,28 +84,19 @@ def weight_decay(*, exact: bool, missing: float) -> tuple[float, str]:
     return 0.15, f"{missing:.1%} of the cells are missing"
 
 
-def hidden_widths(
-    n: int, d: int, *, copying: bool = False, missing: float = 0.0
-) -> tuple[tuple[int, ...], str]:
-    """No layer for tiny tables (PCA), else one or two whose width grows with the rows.
+def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:
+    """No layer for tiny tables (PCA), else two whose width grows with the rows.
 
-    Beside an overcomplete code (``copying``) layers would only help it to copy. Two layers fill
-    missing cells better, where these are more than a few.
+    Beside an overcomplete code (``copying``) layers would only help it to copy.
 
     >>> hidden_widths(40, 5)[0], hidden_widths(400, 5)[0], hidden_widths(5000, 5)[0]
-    ((), (64,), (128, 128))
-    >>> hidden_widths(400, 5, missing=0.2)[0]
-    (48, 48)
+    ((), (48, 48), (128, 128))
     """
     if copying:
         return (), "the code is overcomplete"
     if n < TINY:
         return (), f"{n} training rows are too few for a hidden layer: PCA"
-    if n < SMALL:
-        if missing > FILLING:
-            return (48, 48), f"{n} training rows, {missing:.1%} of the cells missing"
-        return (32 if n < 300 else 64,), f"{n} training rows"
-    return (128, 128), f"{n} training rows"
+    return (48, 48) if n < SMALL else (128, 128), f"{n} training rows"
 
 
 def activations(hidden: tuple[int, ...], *, pca: bool) -> tuple[tuple[str, str], str]:
@@ -137,13 +130,13 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
 
 
 def batch_size(n: int, weights: int, *, exact: bool) -> tuple[int, str]:
-    """All rows where training is exact (see SMALL), else 64.
+    """Return 64, and 8 of small tables (see SMALL).
 
-    Networks of many weights take 128, and 256 from 20,000 rows on: there a step costs as much for
-    few rows, and their gradient is noisier.
+    Networks of many weights take 128, 256 from 20,000 rows on, and all rows of small tables: there
+    a step costs as much for few rows, and their gradient is noisier.
     """
     if exact:
-        return n, "full batch"
+        return (n, "full batch") if weights > MANY_WEIGHTS else (SMALL_BATCH, f"{n} training rows")
     if weights > MANY_WEIGHTS:
         return (128 if n < LARGE else 256), f"{n} training rows, {weights} weights"
     return 64, f"{n} training rows"
@@ -152,11 +145,11 @@ def batch_size(n: int, weights: int, *, exact: bool) -> tuple[int, str]:
 def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, str]:
     """About 20,000 steps, 25,000 or 50,000 of fewer than 128 rows, in 10 to 1,000 epochs.
 
-    A full batch takes 1,500 steps; of wide tables fewer, at least 200: cross-fitting runs six such
-    trainings.
+    Of up to 8 rows 10,000: cross-fitting runs six such trainings. A full batch takes 1,500 steps;
+    of wide tables fewer, at least 200.
 
-    >>> epochs(400, 400, "adam", 10_000)[0], epochs(800, 800, "adam", 310_000)[0]
-    (1500, 403)
+    >>> epochs(400, 8, "adam")[0], epochs(800, 800, "adam", 310_000)[0]
+    (200, 403)
     """
     if optimizer == "lbfgs":
         return 1000, "iterations of L-BFGS at most"
@@ -164,6 +157,7 @@ def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, st
         most = FULL_BATCH_WORK // max(n * weights, 1)
         return max(200, min(1500, most)), "full-batch steps"
     wanted = 20_000 if size >= 128 else 25_000 if n < LARGE else 50_000
+    wanted = 10_000 if size <= SMALL_BATCH else wanted
     steps = -(-n // size)
     return max(10, min(1000, round(wanted / steps))), f"about {wanted:,} steps"
 

@@ -140,7 +140,7 @@ def _fit_small(
     runs = FoldRuns(part_of, train_fold, epochs_between(net.size, FOLDS, how.epochs))
     cross = cross_fit(folds(pool, rng), runs, how.epochs, source, GAIN)
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
-    model = final.model(state.theta) if cross.epoch else final.pca()
+    model = final.model(state.monitor.best_theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
     linear = covariance(model, source, pool)
     known = hide(model, linear, *source.subset(pool))
@@ -182,8 +182,8 @@ def _train(
 ) -> LoopState:
     """Train from the start; where the model is PCA by rule, the start is the result.
 
-    Cross-fitting runs whole schedules, or their first ``stop_after`` epochs, and never stops early;
-    it goes on from ``begun``, a state of the same training.
+    Cross-fitting runs the first ``stop_after`` epochs of schedules and never stops earlier; it goes
+    on from ``begun``, a state of the same training.
     """
     request, net = ready.request, ready.shape.net
     exact = request.exact(ready.source.n)
@@ -192,7 +192,9 @@ def _train(
     epochs = 0 if ready.shape.is_pca else how.epochs
     if ready.shape.is_pca:
         ready.choices.said["max_iter"] = "0 (the model is PCA: nothing to train)"
-    stopping = how.stopping if ready.held_out is not None and not _is_small(ready) else None
+    stopping = how.stopping if ready.held_out is not None else None
+    if how.stopping is not None and stop_after is not None:
+        stopping = replace(how.stopping, patience=how.epochs + 1)
     monitor = Monitor(stopping, theta.copy())
     plan = Plan(
         ready.engine,

@@ -15,8 +15,8 @@ from xhat.sources import Split
 from xhat.train.loop import LoopState
 from xhat.verdict import Comparison, compare
 
-#: Every so many epochs, at least, a fold's state is kept: the chosen epoch is soon reached again.
-KEEP = 100
+#: States of a fold's training that are kept, at most: the chosen epoch is soon reached again.
+KEEP = 15
 #: Bytes that these states take at most.
 KEPT_BYTES = 2**26
 
@@ -65,7 +65,7 @@ class FoldRuns:
         before = [s for s in self._kept.pop(key, []) if s.epoch <= epochs]
         state = self._run(split, epochs, lambda _: None, before[-1] if before else None)
         part = self._parts.pop(key)
-        model = part.model(state.theta) if epochs else part.pca()
+        model = part.model(state.monitor.latest(state.theta)) if epochs else part.pca()
         found = compare(model, part.baseline, part.source, split.held_out, "", is_pca=not epochs)
         return model, found
 
@@ -86,8 +86,8 @@ def epochs_between(size: int, folds: int, epochs: int) -> int:
 
     Examples
     --------
-    >>> epochs_between(1000, 5, 1500), epochs_between(200_000, 5, 1500)
-    (100, 1501)
+    >>> epochs_between(1000, 5, 1500), epochs_between(300_000, 5, 1500)
+    (101, 1501)
     """
-    places = KEPT_BYTES // (folds * 5 * size * 8)  # theta, the best one, Adam's three
-    return max(KEEP, epochs // places + 1) if places else epochs + 1
+    places = KEPT_BYTES // (folds * 6 * size * 8)  # theta, the best one, their mean, Adam's three
+    return epochs // min(places, KEEP) + 1 if places else epochs + 1

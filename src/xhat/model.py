@@ -107,7 +107,7 @@ class Model:
 
     def losses(self, X: object) -> Floats:
         """Return the training loss of every cell (n, columns), 0 where missing."""
-        return self.of_rows(X, lambda raw, tile: self._cells(raw, tile, Cells()), large=True)
+        return self.of_rows(X, lambda _, tile: self._cells(tile, Cells()), large=True)
 
     @property
     def parts(self) -> int:
@@ -143,7 +143,7 @@ class Model:
         """Return minus the mean loss of the rows."""
 
         def sums(raw: Matrix, tile: Batch) -> Floats:
-            return np.asarray(self._cells(raw, tile, Cells()).sum(axis=1))
+            return np.asarray(self._cells(tile, Cells()).sum(axis=1))
 
         return -float(self.of_rows(X, sums, large=True).mean())
 
@@ -202,8 +202,15 @@ class Model:
 
     def column_nats(self) -> Callable[[Matrix, Batch], Floats]:
         """Return what gives the nats of a tile's columns, from (raw rows, encoded rows)."""
+        nats, unseen = self.seen_nats(), self.schema.unseen
+        if not unseen.possible:
+            return lambda _, tile: nats(tile)
+        return lambda raw, tile: nats(tile) + unseen.nats(raw)
+
+    def seen_nats(self) -> Callable[[Batch], Floats]:
+        """Return what gives these nats but for those of levels never seen in training."""
         wanted = self._scored()
-        return lambda raw, tile: self._cells(raw, tile, wanted)
+        return lambda tile: self._cells(tile, wanted)
 
     def _scored(self) -> Cells:
         """Return what the engine is asked for: nats above the floor, of clipped rows."""
@@ -213,14 +220,16 @@ class Model:
 
     def all_nats(self) -> Callable[[Matrix, Batch], Floats]:
         """Return what gives the nats of a tile: every column's and the code's (see nats)."""
-        wanted, code = self._scored(), self.code
+        wanted, code, unseen = self._scored(), self.code, self.schema.unseen
         if code is None:
             return self.column_nats()
 
         def nats(raw: Matrix, tile: Batch) -> Floats:
             H = np.empty((len(raw), self.net.k), tile.X.dtype)
             parts = np.empty((len(raw), self.parts))
-            parts[:, :-1] = self._cells(raw, tile, wanted, H)
+            parts[:, :-1] = self._cells(tile, wanted, H)
+            if unseen.possible:
+                parts[:, :-1] += unseen.nats(raw)
             parts[:, -1] = code.nats(self.whole(raw, tile, H))
             if tile.mask is not None:  # nothing is known of a row without cells
                 parts[~tile.mask.any(axis=1), -1] = 0
@@ -228,9 +237,7 @@ class Model:
 
         return nats
 
-    def _cells(
-        self, raw: Matrix, tile: Batch, wanted: Cells, codes: Matrix | None = None
-    ) -> Floats:
+    def _cells(self, tile: Batch, wanted: Cells, codes: Matrix | None = None) -> Floats:
         """Return every cell's loss, summed over the encoded columns of each; write the codes."""
         loss = self.engine.cells(self.net, self.parameters(tile.X.dtype), tile, wanted, codes)
         cells = np.asarray(self.schema.by_column(loss), np.float64)
@@ -238,8 +245,7 @@ class Model:
             whole = cells.sum()
         if whole == np.inf:  # cells of 1e155 and the like: a score stays a number
             cells = np.minimum(cells, HIGHEST)
-        surprises = wanted.excess and self.schema.unseen.possible
-        return cells + self.schema.unseen.nats(raw) if surprises else cells
+        return cells
 
     def of_rows(self, X: object, work: Callable[[Matrix, Batch], A], *, large: bool = False) -> A:
         """Return the work of all tiles as one array (see by_tile)."""

@@ -54,9 +54,9 @@ def parts(model: Model, X: object) -> Floats:
     """Return the parts of every row's score, (n, parts).
 
     What a row's clipped cells add to the score is shared out in proportion to how far it falls when
-    each of them is hidden, where it falls at all; what a cell outside the clip range adds more
-    belongs to it alone (equations 57 to 59). A row whose score falls by no cell, and tables of one
-    column or more than MOST, have the columns' own terms.
+    each of them is hidden, where it falls at all; what a cell outside the clip range adds more, and
+    a level never seen in training, belongs to it alone (equations 57 to 59). A row whose score
+    falls by no cell, and tables of one column or more than MOST, have the columns' own terms.
     """
     return _of_rows(model, X, expect=False) if _hides(model) else model.nats(X)
 
@@ -71,12 +71,12 @@ def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
     A missing cell hides nothing: its fall is 0. A model that never learnt what the mean in place of
     a cell means is shown what it makes of that mean; other missing cells stay filled as they are.
     """
-    all_nats, nats = model.all_nats(), model.column_nats()
+    all_nats, nats = model.all_nats(), model.seen_nats()
 
     def hide_each(raw: Matrix, tile: Batch) -> Floats:
         whole, clipped = all_nats(raw, tile), replace(tile, X=model.schema.clip(tile.X))
         own, code = np.split(whole, [raw.shape[1]], axis=1)
-        inside = nats(raw, clipped)
+        inside = nats(clipped)
         falls, expected = _falls(model, raw, clipped, inside.sum(axis=1), nats, expect=expect)
         return np.hstack([_shared_out(own, inside, falls), code, expected])
 
@@ -88,25 +88,25 @@ def _falls(
     raw: Matrix,
     clipped: Batch,
     score: Floats,
-    nats: Callable[[Matrix, Batch], Floats],
+    nats: Callable[[Batch], Floats],
     *,
     expect: bool,
 ) -> tuple[Floats, Floats]:
     """Return how far the score falls without each cell, 0 at least, and what is expected there."""
     schema = model.schema
     falls, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
-    X, bare = clipped.X.copy(), raw.copy()
+    X = clipped.X.copy()
     mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
-        X[:, place], mask[:, place], bare[:, j] = schema.fill[place], 0, np.nan
+        X[:, place], mask[:, place] = schema.fill[place], 0
         if model.rounds > 1:
             X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
         if expect:
             expected[:, j] = schema.decode(_rebuilt(model, X))[:, j]
-        fall = score - nats(bare, Batch(X, None, mask)).sum(axis=1)  # (57)
+        fall = score - nats(Batch(X, None, mask)).sum(axis=1)  # (57)
         falls[:, j] = np.where(np.isnan(raw[:, j]), 0, np.maximum(fall, 0))
-        X[:, place], bare[:, j] = clipped.X[:, place], raw[:, j]
+        X[:, place] = clipped.X[:, place]
         mask[:, place] = 1 if clipped.mask is None else clipped.mask[:, place]
     return falls, expected
 

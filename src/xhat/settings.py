@@ -51,7 +51,7 @@ class Request:
         return isinstance(self.optimizer, LBFGS)
 
     def exact(self, n: int) -> bool:
-        """Whether training is full batch in float64: small tables and L-BFGS."""
+        """Whether training is in float64: small tables and L-BFGS."""
         return self.lbfgs or (n <= auto.SMALL and self.batch_size is None)
 
 
@@ -109,7 +109,7 @@ def settle_network(
     hidden = choices.settle(
         "hidden",
         request.hidden,
-        lambda: auto.hidden_widths(n, d, copying=copying, missing=size.missing),
+        lambda: auto.hidden_widths(n, d, copying=copying),
     )
     is_pca = (
         not hidden

@@ -61,6 +61,10 @@ class Monitor:
         self.average += (theta - self.average) / min(epoch, self.stopping.averaging)
         return self.average
 
+    def latest(self, theta: Vector) -> Vector:
+        """Return what was judged last, of a training that stands at ``theta``."""
+        return theta if self.average is None else self.average
+
     def record(self, epoch: int, loss: float | None, held_out: float | None, theta: Vector) -> bool:
         """Take in one epoch; return True if training should stop."""
         if loss is not None:

@@ -13,10 +13,10 @@ from xhat.train.schedules import Constant, OneCycle, Schedule
 
 #: Up to this many rows training is in float64 (and weights are exact repetition).
 SMALL = 1000
-#: From so many rows on fits take more steps, or larger ones.
+#: From so many training rows on steps take more of them.
+MEDIUM = 5000
+#: From so many on fits take more steps, or larger ones.
 LARGE = 20_000
-#: Rows of a step there: noisy gradients stop small tables from being learnt by heart.
-SMALL_BATCH = 8
 #: Weights from which on small batches no longer pay.
 MANY_WEIGHTS = 150_000
 #: Rows times weights of all full-batch steps together, about: 10 to 20 s on two cores.
@@ -130,26 +130,31 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
 
 
 def batch_size(n: int, weights: int, *, exact: bool) -> tuple[int, str]:
-    """Return 64, and 8 of small tables (see SMALL).
+    """Return 64 from 5,000 rows on, 16 below, and 8 of small tables (see SMALL).
 
-    Networks of many weights take 128, 256 from 20,000 rows on, and all rows of small tables: there
-    a step costs as much for few rows, and their gradient is noisier.
+    Noisy gradients keep few rows from being learnt by heart (docs/decisions/0037). Networks of many
+    weights take 128, 256 from 20,000 rows on, and all rows of small tables: there a step costs as
+    much for few rows, and their gradient is too noisy.
+
+    >>> [batch_size(n, 40_000, exact=n < SMALL)[0] for n in (800, 4000, 8000)]
+    [8, 16, 64]
     """
-    if exact:
-        return (n, "full batch") if weights > MANY_WEIGHTS else (SMALL_BATCH, f"{n} training rows")
     if weights > MANY_WEIGHTS:
-        return (128 if n < LARGE else 256), f"{n} training rows, {weights} weights"
-    return 64, f"{n} training rows"
+        size = n if exact else 128 if n < LARGE else 256
+        return size, f"{n} training rows, {weights} weights"
+    return 8 if exact else 16 if n < MEDIUM else 64, f"{n} training rows"
 
 
 def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, str]:
     """About 20,000 steps, 25,000 or 50,000 of fewer than 128 rows, in 10 to 1,000 epochs.
 
-    Of up to 8 rows 10,000: cross-fitting runs six such trainings. A full batch takes 1,500 steps;
-    of wide tables fewer, at least 200.
+    Steps of up to 16 rows are 40,000, of up to 8 rows 10,000: cross-fitting runs six such
+    trainings. A full batch takes 1,500 steps; of wide tables fewer, at least 200.
 
     >>> epochs(400, 8, "adam")[0], epochs(800, 800, "adam", 310_000)[0]
     (200, 403)
+    >>> epochs(4000, 16, "adam")[0], epochs(8000, 64, "adam")[0]
+    (160, 200)
     """
     if optimizer == "lbfgs":
         return 1000, "iterations of L-BFGS at most"
@@ -157,7 +162,7 @@ def epochs(n: int, size: int, optimizer: str, weights: int = 0) -> tuple[int, st
         most = FULL_BATCH_WORK // max(n * weights, 1)
         return max(200, min(1500, most)), "full-batch steps"
     wanted = 20_000 if size >= 128 else 25_000 if n < LARGE else 50_000
-    wanted = 10_000 if size <= SMALL_BATCH else wanted
+    wanted = 10_000 if size <= 8 else 40_000 if size <= 16 else wanted
     steps = -(-n // size)
     return max(10, min(1000, round(wanted / steps))), f"about {wanted:,} steps"
 

@@ -129,19 +129,23 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
     return False, "no start at PCA without hidden layers and a linear code smaller than the row"
 
 
-def batch_size(n: int, weights: int, *, exact: bool) -> tuple[int, str]:
+def batch_size(n: int, weights: int, *, exact: bool, missing: float = 0.0) -> tuple[int, str]:
     """Return 64 from 5,000 rows on, 16 below, and 8 of small tables (see SMALL).
 
-    Noisy gradients keep few rows from being learnt by heart (docs/decisions/0037). Networks of many
-    weights take 128, 256 from 20,000 rows on, and all rows of small tables: there a step costs as
-    much for few rows, and their gradient is too noisy.
+    Noisy gradients keep few rows from being learnt by heart (docs/decisions/0037); where many cells
+    are hidden, 1,000 rows are noisy enough with 64. Networks of many weights take 128, 256 from
+    20,000 rows on, and all rows of small tables: there a step costs as much for few rows.
 
     >>> [batch_size(n, 40_000, exact=n < SMALL)[0] for n in (800, 4000, 8000)]
     [8, 16, 64]
+    >>> batch_size(4000, 40_000, exact=False, missing=0.1)[0]
+    64
     """
     if weights > MANY_WEIGHTS:
         size = n if exact else 128 if n < LARGE else 256
         return size, f"{n} training rows, {weights} weights"
+    if not exact and missing > FILLING:
+        return 64, f"{missing:.1%} of the cells are missing"
     return 8 if exact else 16 if n < MEDIUM else 64, f"{n} training rows"
 
 

@@ -120,7 +120,7 @@ def _fit_small(
     """
     request, source, net = ready.request, ready.source, ready.shape.net
     settled = Choices()
-    how = settle_training(request, ready.rows.n, net.size, exact=True, choices=settled)
+    how = settle_training(request, ready.size, net.size, exact=True, choices=settled)
     # Folds differ by a row: what is settled from their sizes must not differ.
     same = replace(request, n_components=net.k, hidden=net.hidden, epochs=how.epochs)
     seed = int(rng.integers(2**63))
@@ -187,7 +187,7 @@ def _train(
     """
     request, net = ready.request, ready.shape.net
     exact = request.exact(ready.source.n)
-    how = settle_training(request, ready.rows.n, net.size, exact=exact, choices=ready.choices)
+    how = settle_training(request, ready.size, net.size, exact=exact, choices=ready.choices)
     theta = ready.start(rng)
     epochs = 0 if ready.shape.is_pca else how.epochs
     if ready.shape.is_pca:

@@ -43,6 +43,7 @@ class Prepared:
     others: Source  # where held-out and verdict rows come from
     split: Split
     schema: Schema
+    size: Size
     shape: Shape
     baseline: Baseline
     objective: Objective
@@ -133,6 +134,7 @@ def prepare(
         others,
         split,
         schema,
+        size,
         shape,
         baseline,
         objective,

@@ -197,16 +197,21 @@ class Schooling:
 
 
 def settle_training(
-    request: Request, n: int, weights: int, *, exact: bool, choices: Choices
+    request: Request, size: Size, weights: int, *, exact: bool, choices: Choices
 ) -> Schooling:
-    """Settle batch size, epochs, schedule and stopping for n training rows and some weights."""
+    """Settle batch size, epochs, schedule and stopping for some training rows and weights."""
     kind = type(request.optimizer).__name__.lower()
-    size = choices.settle(
-        "batch_size", request.batch_size, lambda: auto.batch_size(n, weights, exact=exact)
+    n = size.rows
+    batch = choices.settle(
+        "batch_size",
+        request.batch_size,
+        lambda: auto.batch_size(n, weights, exact=exact, missing=size.missing),
     )
-    epochs = choices.settle("max_iter", request.epochs, lambda: auto.epochs(n, size, kind, weights))
+    epochs = choices.settle(
+        "max_iter", request.epochs, lambda: auto.epochs(n, batch, kind, weights)
+    )
     schedule = choices.settle("learning_rate", request.schedule, lambda: auto.schedule(kind))
     stopping = choices.settle(
-        "stopping", request.stopping, lambda: auto.stopping(epochs, full_batch=size >= n)
+        "stopping", request.stopping, lambda: auto.stopping(epochs, full_batch=batch >= n)
     )
-    return Schooling(size, epochs, schedule, stopping)
+    return Schooling(batch, epochs, schedule, stopping)

@@ -138,7 +138,7 @@ def _fit_small(
         return _train(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
 
     runs = FoldRuns(part_of, train_fold, epochs_between(net.size, FOLDS, how.epochs))
-    cross = cross_fit(folds(pool, rng), runs, how.epochs, source, GAIN)
+    cross = cross_fit(folds(pool, rng), runs, how.epochs, source)
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     model = final.model(state.monitor.best_theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)

@@ -115,7 +115,7 @@ def filling(tables) -> list[dict[str, object]]:
     rows = []
     for name, whole in tables:
         frame = _worth_filling(whole[:MOST_TO_FILL])
-        if frame.shape[1] < 4 or _encoded(frame) > WIDEST:
+        if frame.shape[1] < 4 or _encoded(frame) > WIDEST or frame.select_dtypes("number").empty:
             continue
         row: dict[str, object] = {"table": name, "rows": len(frame), "columns": frame.shape[1]}
         for method in METHODS:

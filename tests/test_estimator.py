@@ -686,3 +686,13 @@ def test_a_refused_refit_leaves_the_model_as_it_was():
     with pytest.raises(DataError):
         fresh.fit(table.assign(b=np.inf))
     assert set(vars(fresh)) == set(vars(Autoencoder(1)))
+
+
+def test_a_penalty_that_is_a_mean_over_the_batch_gets_all_of_few_rows():
+    X = np.random.default_rng(0).normal(size=(1500, 5))
+    sizes = []
+    for penalty in (None, KLSparsity()):
+        for n in (60, 1500):
+            ae = Autoencoder(3, hidden=(), activation="sigmoid", penalty=penalty, max_iter=1)
+            sizes.append(ae.fit(X[:n]).choices_["batch_size"].split()[0])
+    assert sizes == ["8", "16", "54", "64"]

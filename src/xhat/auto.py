@@ -129,18 +129,23 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
     return False, "no start at PCA without hidden layers and a linear code smaller than the row"
 
 
-def batch_size(n: int, weights: int, *, exact: bool, missing: float = 0.0) -> tuple[int, str]:
+def batch_size(
+    n: int, weights: int, *, exact: bool, missing: float = 0.0, means: bool = False
+) -> tuple[int, str]:
     """Return 64 from 5,000 rows on, 16 below, and 8 of small tables (see SMALL).
 
     Noisy gradients keep few rows from being learnt by heart (docs/decisions/0037); where many cells
     are hidden, 1,000 rows are noisy enough with 64. Networks of many weights take 128, 256 from
-    20,000 rows on, and all rows of small tables: there a step costs as much for few rows.
+    20,000 rows on, and all rows of small tables: there a step costs as much for few rows. Nor are
+    few rows enough for penalties that are ``means`` over them.
 
     >>> [batch_size(n, 40_000, exact=n < SMALL)[0] for n in (800, 4000, 8000)]
     [8, 16, 64]
     >>> batch_size(4000, 40_000, exact=False, missing=0.1)[0]
     64
     """
+    if means and weights <= MANY_WEIGHTS:
+        return (n if exact else 64), "KLSparsity is a mean over the batch"
     if weights > MANY_WEIGHTS:
         size = n if exact else 128 if n < LARGE else 256
         return size, f"{n} training rows, {weights} weights"

@@ -79,7 +79,8 @@ class Autoencoder(
     learning_rate : float, schedule or "auto", default="auto"
         A constant rate, or ``Constant``, ``Cosine``, ``OneCycle``.
     batch_size : int or "auto", default="auto"
-        Rows per step; up to 1,000 rows "auto" is all of them, in float64.
+        Rows per step. "auto": 8 of up to 1,000 rows, in float64; of more 16, 64 or, of wide tables,
+        128 and 256 (see ``choices_``).
     max_iter : int or "auto", default="auto"
         Epochs (iterations for L-BFGS).
     validation_fraction : float in [0, 0.5], default=0.1

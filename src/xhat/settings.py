@@ -16,7 +16,7 @@ from xhat.errors import ParameterError
 from xhat.maths.corruption import Corruption
 from xhat.maths.heads import Block
 from xhat.maths.params import Network
-from xhat.maths.penalties import Penalty
+from xhat.maths.penalties import KLSparsity, Penalty
 from xhat.train.monitor import EarlyStopping
 from xhat.train.optimizers import LBFGS, Adam
 from xhat.train.schedules import Schedule
@@ -201,11 +201,11 @@ def settle_training(
 ) -> Schooling:
     """Settle batch size, epochs, schedule and stopping for some training rows and weights."""
     kind = type(request.optimizer).__name__.lower()
-    n = size.rows
+    n, means = size.rows, any(isinstance(p, KLSparsity) for p in request.penalties)
     batch = choices.settle(
         "batch_size",
         request.batch_size,
-        lambda: auto.batch_size(n, weights, exact=exact, missing=size.missing),
+        lambda: auto.batch_size(n, weights, exact=exact, missing=size.missing, means=means),
     )
     epochs = choices.settle(
         "max_iter", request.epochs, lambda: auto.epochs(n, batch, kind, weights)

@@ -72,7 +72,7 @@ def corruption(n: int, encoded: int, missing: float) -> tuple[Masking | None, st
 
 
 def weight_decay(*, exact: bool, missing: float) -> tuple[float, str]:
-    """Return Adam's: 0.15 where many cells are to be filled, of mini-batches; else none.
+    """Return Adam's: 0.15 where many cells of larger tables are to be filled; else none.
 
     Hidden cells make a table look larger than it is, and its networks learn it by heart sooner.
 
@@ -80,7 +80,7 @@ def weight_decay(*, exact: bool, missing: float) -> tuple[float, str]:
     (0.15, 0.0)
     """
     if exact or missing <= FILLING:
-        return 0.0, "full batch" if exact else f"{missing:.1%} of the cells are missing"
+        return 0.0, "few rows" if exact else f"{missing:.1%} of the cells are missing"
     return 0.15, f"{missing:.1%} of the cells are missing"
 
 
@@ -111,8 +111,7 @@ def activations(hidden: tuple[int, ...], *, pca: bool) -> tuple[tuple[str, str],
 def bias_spread(*, exact: bool, linear_path: bool) -> tuple[float, str]:
     """Biases of hidden layers before training, in units of 1 / sqrt(inputs): 3 or none.
 
-    Small tables, which are trained on all rows at once, and networks that do not start at PCA keep
-    biases of 0 (docs/decisions/0027).
+    Small tables and networks that do not start at PCA keep biases of 0 (docs/decisions/0027).
 
     >>> bias_spread(exact=False, linear_path=True)[0], bias_spread(exact=True, linear_path=True)[0]
     (3.0, 0.0)

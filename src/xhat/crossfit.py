@@ -2,7 +2,7 @@
 
 Knows: what fits on folds found. Must not know: how one fit works inside.
 
-A tenth of 300 rows cannot tell PCA from a network: the best of 1,500 epochs on 30 rows wins by
+A tenth of 300 rows cannot tell PCA from a network: the best of 200 epochs on 30 rows wins by
 luck. Each fold is held out once instead. The epoch is chosen on the mean of the five curves, PCA
 wins unless the gain exceeds its standard error over the folds, and the model is then trained on all
 these rows for that many epochs. All folds train until the loss of the first two has risen for a

@@ -37,7 +37,7 @@ def cases():
 
     return {
         "adam": {},
-        "full batch, float64": {"batch_size": "auto", "max_iter": 40},
+        "folds, float64": {"batch_size": "auto", "max_iter": 40},
         "decay, schedule": {"optimizer": Adam(weight_decay=0.01), "learning_rate": Cosine(1e-2)},
         "sgd": {"optimizer": SGD(), "learning_rate": 1e-3},
         "corruption, penalty": {"corruption": Masking(0.2), "penalty": L2()},

@@ -129,9 +129,15 @@ def linear_path(hidden: tuple[int, ...], k: int, d: int, code: str) -> tuple[boo
 
 
 def batch_size(
-    n: int, weights: int, *, exact: bool, missing: float = 0.0, means: bool = False
+    n: int,
+    weights: int,
+    optimizer: str = "adam",
+    *,
+    exact: bool,
+    missing: float = 0.0,
+    means: bool = False,
 ) -> tuple[int, str]:
-    """Return 64 from 5,000 rows on, 16 below, and 8 of small tables (see SMALL).
+    """Return 64 from 5,000 training rows on, 16 below, and 8 of small tables (see SMALL).
 
     Noisy gradients keep few rows from being learnt by heart (docs/decisions/0037); where many cells
     are hidden, 1,000 rows are noisy enough with 64. Networks of many weights take 128, 256 from
@@ -143,6 +149,8 @@ def batch_size(
     >>> batch_size(4000, 40_000, exact=False, missing=0.1)[0]
     64
     """
+    if optimizer == "lbfgs":
+        return n, "all rows, L-BFGS"
     if means and weights <= MANY_WEIGHTS:
         return (n if exact else 64), "KLSparsity is a mean over the batch"
     if weights > MANY_WEIGHTS:

@@ -140,14 +140,18 @@ def _fit_small(
     runs = FoldRuns(part_of, train_fold, epochs_between(net.size, FOLDS, how.epochs))
     cross = cross_fit(folds(pool, rng), runs, how.epochs, source)
     state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
+    said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
+    how_found = f"cross-fitted in {FOLDS} folds of {len(cross.curve) - 1} epochs"
+    if state.epoch < cross.epoch:  # by Ctrl-C or a callback: what the folds say is of a later one
+        stopped = f"stopped in epoch {state.epoch} of {cross.epoch}, {how_found}"
+        final.choices.said.update(said, selection=stopped)
+        return _finish(final, state)
     model = final.model(state.monitor.best_theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
     linear = covariance(model, source, pool)
     known = hide(model, linear, *source.subset(pool))
     model.filling = settle(cross.hidden, known, model.schema, model.residual, linear)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
-    said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
-    how_found = f"cross-fitted in {FOLDS} folds of {len(cross.curve) - 1} epochs"
     if cross.trained < FOLDS:
         how_found = f"nothing beat it in the first {cross.trained} of {FOLDS} folds"
     said["selection"] = f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, {how_found}"
@@ -164,7 +168,7 @@ def _fit_small(
         history,
         cross.scores,
         state.epoch,
-        min(cross.epoch, state.epoch),  # a callback may have stopped before
+        cross.epoch,
         state.interrupted,
     )
     if is_pca:

@@ -196,16 +196,23 @@ class Schooling:
     stopping: EarlyStopping | None
 
 
+def automatic_batch(request: Request, size: Size, weights: int, *, exact: bool) -> tuple[int, str]:
+    """Return the batch size that the rules choose, and why."""
+    kind = type(request.optimizer).__name__.lower()
+    means = any(isinstance(p, KLSparsity) for p in request.penalties)
+    return auto.batch_size(size.rows, weights, kind, exact=exact, missing=size.missing, means=means)
+
+
 def settle_training(
     request: Request, size: Size, weights: int, *, exact: bool, choices: Choices
 ) -> Schooling:
     """Settle batch size, epochs, schedule and stopping for some training rows and weights."""
     kind = type(request.optimizer).__name__.lower()
-    n, means = size.rows, any(isinstance(p, KLSparsity) for p in request.penalties)
+    n = size.rows
     batch = choices.settle(
         "batch_size",
         request.batch_size,
-        lambda: auto.batch_size(n, weights, exact=exact, missing=size.missing, means=means),
+        lambda: automatic_batch(request, size, weights, exact=exact),
     )
     epochs = choices.settle(
         "max_iter", request.epochs, lambda: auto.epochs(n, batch, kind, weights)

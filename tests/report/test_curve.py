@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 
-from xhat import Autoencoder, Contractive, DataError, ParameterError, load
+from xhat import Autoencoder, Contractive, DataError, KLSparsity, ParameterError, load
 from xhat.__main__ import run
 from xhat.report import curve, facts
 from xhat.report.curve import is_modest
@@ -55,6 +55,20 @@ def fitted(rows):
 )
 def test_what_is_modest(forged, modest):
     assert is_modest(build_request(Autoencoder(**forged)), 400, 20, 13) is modest
+
+
+def test_what_is_modest_goes_by_the_rows_that_a_step_really_takes():
+    """All of a small table for L-BFGS and for a penalty that is a mean over them."""
+    assert is_modest(build_request(Autoencoder(3, optimizer="lbfgs")), 900, 8, 3)
+    activation = ("silu", "sigmoid")
+    sparse = Autoencoder(20, hidden=(200,), activation=activation, penalty=KLSparsity())
+    assert not is_modest(build_request(sparse), 1000, 60, 20)
+
+
+def test_lbfgs_says_that_it_takes_all_rows(rows):
+    ae = Autoencoder(2, optimizer="lbfgs", max_iter=3, random_state=0).fit(rows)
+    assert ae.choices_["batch_size"].endswith("(all rows, L-BFGS)")
+    assert "averaging=0" in ae.choices_["stopping"]
 
 
 @pytest.mark.parametrize("forged", [{"max_iter": 10**12, "stopping": None}, {"hidden": (10**9,)}])

@@ -17,7 +17,7 @@ from xhat.errors import DataError, ParameterError, XhatError
 from xhat.maths.penalties import Contractive
 from xhat.report.facts import Facts
 from xhat.requests import build_request
-from xhat.settings import Request
+from xhat.settings import Request, Size, automatic_batch
 from xhat.sweep import MAX_ROWS, Sweep, code_sizes, sweep_rows
 from xhat.train.optimizers import LBFGS
 
@@ -101,12 +101,13 @@ def _why_not(facts: Facts, sizes: list[int]) -> str | None:
     n = min(facts.n, MAX_ROWS)
     if not compiled or n * len(facts.schema.columns) > SWEEP_CELLS:
         return "several fits would take a while"
-    if not is_modest(request, n, facts.schema.d, max(sizes)):
+    missing = float(facts.walk.missing.mean())
+    if not is_modest(request, n, facts.schema.d, max(sizes), missing):
         return "the model's parameters ask for long fits"
     return None
 
 
-def is_modest(request: Request, n: int, d: int, k: int) -> bool:
+def is_modest(request: Request, n: int, d: int, k: int, missing: float = 0.0) -> bool:
     """Return whether a fit with these parameters is a matter of seconds, whatever they are.
 
     Parameters
@@ -115,6 +116,8 @@ def is_modest(request: Request, n: int, d: int, k: int) -> bool:
         What the fit is asked for.
     n, d, k : int
         Rows, encoded columns and units of the code.
+    missing : float
+        Share of the cells.
     """
     if request.hidden is None and request.epochs is None and request.batch_size is None:
         given = isinstance(request.optimizer, LBFGS) or _repeats(request, k) > 1
@@ -124,7 +127,9 @@ def is_modest(request: Request, n: int, d: int, k: int) -> bool:
     layers = (d, *hidden, k)
     weights = 2 * (sum(a * b for a, b in itertools.pairwise(layers)) + d * k)
     exact = request.exact(n)
-    size = min(n, request.batch_size or auto.batch_size(n, weights, exact=exact)[0])
+    table = Size(n, d, d, k, missing)
+    size = request.batch_size or automatic_batch(request, table, weights, exact=exact)[0]
+    size = min(n, size)
     kind = type(request.optimizer).__name__.lower()
     epochs = request.epochs or auto.epochs(n, size, kind, weights)[0]
     memory = request.optimizer.memory if isinstance(request.optimizer, LBFGS) else 1

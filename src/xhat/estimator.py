@@ -80,7 +80,7 @@ class Autoencoder(
         A constant rate, or ``Constant``, ``Cosine``, ``OneCycle``.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto": 8 of up to 1,000 rows, in float64; of more 16, 64 or, of wide tables,
-        128 and 256 (see ``choices_``).
+        128 and 256; small wide tables, `KLSparsity` and L-BFGS take more (see ``choices_``).
     max_iter : int or "auto", default="auto"
         Epochs (iterations for L-BFGS).
     validation_fraction : float in [0, 0.5], default=0.1

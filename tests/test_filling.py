@@ -163,6 +163,15 @@ def test_what_a_gaussian_expects_is_its_conditional_mean():
             np.testing.assert_allclose(f[hidden], by_hand, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_a_row_is_filled_alike_whatever_stands_beside_it(rows):
+    X = factors(400, 0)
+    X[np.random.default_rng(6).random(X.shape) < 0.3] = np.nan
+    ae = Autoencoder(random_state=0, max_iter=3).fit(X)
+    parts = [ae.impute(X[first : first + rows]) for first in range(0, 400, rows)]
+    np.testing.assert_array_equal(np.vstack(parts), ae.impute(X))
+
+
 def test_em_finds_the_covariance_of_a_gaussian_with_holes():
     rng = np.random.default_rng(1)
     W = rng.normal(size=(2, 4))

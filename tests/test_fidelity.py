@@ -386,6 +386,7 @@ def test_decimal_commas_are_refused_and_read_on_request(capsys, cell):
     assert "column 'a' holds numbers with a comma" in line
     assert "--decimal ," in line
     fit(capsys, "t.csv", "--decimal", ",", "-o", "m.xhat")
+    assert "--decimal ," in refused(capsys, 65, "score", "m.xhat", "t.csv")
     scores = call(capsys, "score", "m.xhat", "t.csv", "--decimal", ",").out
     table("p.csv", "a;b", [f"{t.replace(',', '.')};{i % 5}" for i, t in enumerate(texts)])
     assert call(capsys, "score", "m.xhat", "p.csv").out == scores

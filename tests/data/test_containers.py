@@ -75,6 +75,27 @@ def test_dates_of_all_of_pythons_years():
         assert max(pl.DataFrame(rebuilt)["t"]) <= dt.date(9999, 12, 31)
 
 
+def test_ordered_levels_keep_their_ranks():
+    """Those that no cell has stay too; a level that only the model knows comes last."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=300)
+    sizes = ["small", "medium", "large", "huge"]  # not the order of the alphabet, nor of the cells
+    cells = np.where(z > 0.5, "large", np.where(z < -0.5, "small", "medium")).astype(object)
+    cells[::7] = None
+    column = pa.array(pd.Categorical(cells, sizes, ordered=True))
+    X = pa.table({"z": z, "size": pa.chunked_array([column[:100], column[100:]])})
+    ae = fitted(X)
+    for new in (ae.impute(X), ae.reconstruct(X)):
+        kind, chunk = new["size"].type, new["size"].chunk(0)
+        assert (kind.ordered, chunk.dictionary.to_pylist()) == (True, sizes)
+        assert new["size"].null_count == 0
+    filled = ae.impute(X)["size"].to_pylist()
+    assert [v for v, old in zip(filled, cells, strict=True) if old] == [v for v in cells if v]
+    few = X.set_column(1, "size", pa.array(pd.Categorical(["huge", None] * 150, ["huge"])))
+    levels = ae.impute(few)["size"].chunk(0).dictionary.to_pylist()
+    assert levels[0] == "huge" and set(levels[1:]) <= {"small", "medium", "large"}
+
+
 @pytest.mark.parametrize("container", [lambda X: X, pl.from_pandas, pa.Table.from_pandas])
 def test_draws_stay_in_the_type_of_the_column(container):
     rng = np.random.default_rng(0)

@@ -22,6 +22,7 @@ from xhat.data.values import (
     Form,
     clock_of,
     form_of_values,
+    has_comma,
     is_missing,
     is_number,
     is_single,
@@ -252,6 +253,8 @@ class Cells:
         expected = {"time": "date or time", "bool": "true or false"}.get(form, "number")
         problem = f"{values[bad[0]]!r:.60} is no {expected}{others}"
         advice = "correct these cells, or have them read as missing (--missing)"
+        if has_comma(values[bad[0]]):
+            advice = "read the file with --decimal , (pandas: decimal=',')"
         return CellError(self.name, self.first + bad[0], problem, advice)
 
     def other_clock(self, clock: Clock) -> CellError:

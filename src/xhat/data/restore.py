@@ -235,10 +235,32 @@ def _arrow_column(old: Any, cells: list[Any], keep: Mask | None, held: Any) -> A
         new = pa.array(_texts(cells), held)
     if keep is not None:
         new = pc.if_else(pa.array(keep), old.cast(inner).cast(held), new)
-    if dictionary is not None:
-        whole = pa.dictionary(dictionary.index_type, held, ordered=dictionary.ordered)
-        new = new.dictionary_encode().cast(whole)
-    return new if isinstance(new, pa.ChunkedArray) else pa.chunked_array([new])
+    new = new if isinstance(new, pa.ChunkedArray) else pa.chunked_array([new])
+    return new if dictionary is None else _as_dictionary(new, old)
+
+
+def _as_dictionary(new: Any, old: Any) -> Any:
+    """Return cells as a dictionary column with the old one's levels, in their order, and new ones.
+
+    Levels that no cell has stay, and those of an ordered dictionary keep their ranks.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    found = new.unique().drop_null()
+    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    levels = found.slice(0, 0)
+    if old.num_chunks:
+        levels = old.unify_dictionaries().chunk(0).dictionary.cast(new.type)
+    levels = pa.concat_arrays([levels, found.filter(pc.invert(pc.is_in(found, levels)))])
+    kind = pa.dictionary(old.type.index_type, new.type, ordered=old.type.ordered)
+    chunks = [
+        pa.DictionaryArray.from_arrays(
+            pc.index_in(chunk, levels).cast(kind.index_type), levels, ordered=kind.ordered
+        )
+        for chunk in new.chunks
+    ]
+    return pa.chunked_array(chunks, kind)
 
 
 def settled_types(result: Any, like: Any, storage: Storage) -> Any:

@@ -654,6 +654,18 @@ def test_fits_that_fill_cells_have_a_larger_code_and_weight_decay():
     np.testing.assert_array_equal(again.fit(holes)._fit.model.theta, filling._fit.model.theta)
 
 
+def test_larger_tables_are_trained_with_clipped_gradients():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(6500, 3)) @ rng.normal(size=(3, 6)) + rng.standard_t(2, size=(6500, 6))
+    fits = {n: Autoencoder(2, random_state=0, max_iter=2).fit(X[:n]) for n in (4000, 6500)}
+    assert fits[4000].choices_["clip"].startswith("0.0 (")
+    assert fits[6500].choices_["clip"].startswith("2.0 (")
+    theta = fits[6500]._fit.model.theta
+    for clip, same in ((2.0, True), (0.0, False)):
+        ae = Autoencoder(2, random_state=0, max_iter=2, optimizer=Adam(clip=clip)).fit(X)
+        assert np.array_equal(ae._fit.model.theta, theta) == same
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_pca_of_all_rows_has_its_own_residuals(seed):
     # The three held-out rows may lie by chance in the span of another PCA, along some column.

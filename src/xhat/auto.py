@@ -84,6 +84,17 @@ def weight_decay(*, exact: bool, missing: float) -> tuple[float, str]:
     return 0.15, f"{missing:.1%} of the cells are missing"
 
 
+def clip(n: int) -> tuple[float, str]:
+    """Return Adam's: 2 from 5,000 training rows on, where one row far out outweighs a batch.
+
+    Below, batches are of few rows, and rare rows are what there is to learn (docs/decisions/0038).
+
+    >>> clip(4000)[0], clip(8000)[0]
+    (0.0, 2.0)
+    """
+    return (0.0 if n < MEDIUM else 2.0), f"{n} training rows"
+
+
 def hidden_widths(n: int, d: int, *, copying: bool = False) -> tuple[tuple[int, ...], str]:
     """No layer for tiny tables (PCA), else two whose width grows with the rows.
 

@@ -75,7 +75,8 @@ class Autoencoder(
         Whether the decoder's matrices are the encoder's, transposed.
     optimizer : {"adam", "sgd", "lbfgs"} or object, default="adam"
         Or ``Adam(...)``, ``SGD(...)``, ``LBFGS(...)``. By its name alone, Adam has weight decay
-        where more than 5 % of the cells are missing (see ``choices_``).
+        where more than 5 % of the cells are missing, and clips gradients from 5,000 training rows
+        on (see ``choices_``).
     learning_rate : float, schedule or "auto", default="auto"
         A constant rate, or ``Constant``, ``Cosine``, ``OneCycle``.
     batch_size : int or "auto", default="auto"

@@ -103,6 +103,7 @@ def is_shallow(value: Any, levels: int = DEEPEST) -> bool:
 
 #: Fields that files written before they existed do not have.
 LATER: dict[type, set[str]] = {
+    Adam: {"clip"},
     EarlyStopping: {"averaging"},
     Masking: {"visible"},
     Binary: {"found"},

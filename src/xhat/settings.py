@@ -174,7 +174,7 @@ def _check_linear_path(
 
 
 def settle_optimizer(request: Request, n: int, missing: float, choices: Choices) -> Request:
-    """Settle the weight decay of Adam, where it was asked for by its name."""
+    """Settle the weight decay and clipping of Adam, where it was asked for by its name."""
     optimizer = request.optimizer
     if request.optimizer_given or not isinstance(optimizer, Adam):
         return request
@@ -183,7 +183,8 @@ def settle_optimizer(request: Request, n: int, missing: float, choices: Choices)
         None,
         lambda: auto.weight_decay(exact=request.exact(n), missing=missing),
     )
-    return replace(request, optimizer=replace(optimizer, weight_decay=decay))
+    clip = choices.settle("clip", None, lambda: auto.clip(n))
+    return replace(request, optimizer=replace(optimizer, weight_decay=decay, clip=clip))
 
 
 @dataclass(frozen=True)

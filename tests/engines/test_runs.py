@@ -13,7 +13,16 @@ from xhat.train.optimizers import SGD, Adam
 #: Differences grow with the steps taken; 60 steps of Adam from the same start.
 TOLERANCE = {np.float64: 1e-8, np.float32: 2e-3}
 
-OPTIMIZERS = (Adam(), Adam(weight_decay=0.1, beta1=0.8), SGD(), SGD(0.5, nesterov=False), SGD(0.0))
+#: Clips about every third gradient of these tests.
+CLIPPING = Adam(weight_decay=0.1, clip=1.05)
+OPTIMIZERS = (
+    Adam(),
+    Adam(weight_decay=0.1, beta1=0.8),
+    CLIPPING,
+    SGD(),
+    SGD(0.5, nesterov=False),
+    SGD(0.0),
+)
 
 TRAININGS = (
     Case(30, 8, n=500),
@@ -109,16 +118,38 @@ def threads(monkeypatch, count):
     monkeypatch.setattr(engine, "SPLIT_INFERENCE", 0)
 
 
+def test_a_clipped_gradient_is_one_scaled_by_hand():
+    net = Case(5, 2).net
+    rng = np.random.default_rng(0)
+    sizes = rng.lognormal(sigma=2.0, size=50)
+    grads = [size * rng.normal(size=net.size) for size in sizes]
+    clipping, plain = Adam(clip=1.5), Adam()
+    found, expected = np.zeros(net.size), np.zeros(net.size)
+    state, other = clipping.init(net, found), plain.init(net, expected)
+    mean, clipped = np.sqrt((grads[0] ** 2).sum()), 0
+    for grad in grads:
+        norm = np.sqrt((grad**2).sum())
+        kept = min(norm, 1.5 * mean)
+        clipped += kept < norm
+        mean = 0.99 * mean + 0.01 * kept
+        clipping.update(found, grad.copy(), state, 1e-2)
+        plain.update(expected, grad * kept / norm, other, 1e-2)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert 5 < clipped < 45
+    np.testing.assert_allclose(state.slots["norm"], mean)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), CLIPPING], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", TRAININGS, ids=str)
-def test_same_bytes_for_any_number_of_threads(case, dtype, monkeypatch):
+def test_same_bytes_for_any_number_of_threads(case, dtype, optimizer, monkeypatch):
     engine, _ = compiled()
     case = Case(**{**vars(case), "dtype": dtype})
     found = set()
     for count in (1, 2, 3):
         threads(monkeypatch, count)
         for size in (100,):
-            found.add(bytes_of(train(engine, case, batch_size=size)))
+            found.add(bytes_of(train(engine, case, optimizer, batch_size=size)))
     assert len(found) == 1
 
 
@@ -126,15 +157,18 @@ def test_same_bytes_in_20_repeats(monkeypatch):
     engine, _ = compiled()
     threads(monkeypatch, 2)
     case = TRAININGS[1]
-    assert len({bytes_of(train(engine, case, epochs=1, batch_size=70)) for _ in range(20)}) == 1
+    for optimizer in (Adam(), CLIPPING):
+        found = [train(engine, case, optimizer, epochs=1, batch_size=70) for _ in range(20)]
+        assert len(set(map(bytes_of, found))) == 1
 
 
 @pytest.mark.parametrize("engine", engines(), ids=lambda engine: engine.name)
 @pytest.mark.parametrize("case", TRAININGS, ids=str)
 def test_same_bytes_however_a_run_is_cut(engine, case):
-    whole = bytes_of(train(engine, case))
-    for cut in (1, 3, 7):
-        assert bytes_of(train(engine, case, cut=cut)) == whole
+    for optimizer in (Adam(), CLIPPING):
+        whole = bytes_of(train(engine, case, optimizer))
+        for cut in (1, 3, 7):
+            assert bytes_of(train(engine, case, optimizer, cut=cut)) == whole
 
 
 def test_full_batch_gradients_do_not_depend_on_threads(monkeypatch):

@@ -39,6 +39,7 @@ def cases():
         "adam": {},
         "folds, float64": {"batch_size": "auto", "max_iter": 40},
         "decay, schedule": {"optimizer": Adam(weight_decay=0.01), "learning_rate": Cosine(1e-2)},
+        "clipped": {"optimizer": Adam(clip=1.1)},
         "sgd": {"optimizer": SGD(), "learning_rate": 1e-3},
         "corruption, penalty": {"corruption": Masking(0.2), "penalty": L2()},
         "early stopping": {"stopping": EarlyStopping(2), "max_iter": 30},

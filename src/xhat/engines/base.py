@@ -20,7 +20,9 @@ from xhat.maths.types import Integers, Matrix, Vector
 
 @dataclass
 class OptimizerState:
-    """What an optimiser remembers: the step count and its slots, each of the shape of theta.
+    """What an optimiser remembers: the step count and its slots.
+
+    Slots have the shape of theta, but for "norm": one number, the mean of the gradient's norm.
 
     ``decay`` is 1 where decoupled weight decay applies (weight matrices off the linear path).
     """

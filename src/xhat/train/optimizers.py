@@ -17,6 +17,8 @@ from xhat.maths.types import Vector
 
 #: Constants up to here are finite in single precision, and so is what a step makes of them.
 MOST = 1e30
+#: Steps over which the running mean of the gradient's norm is taken, about.
+NORM_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Adam:
     weight_decay : float >= 0
         Each step also multiplies the weight matrices (not biases, not the linear path) by
         ``1 - lr * weight_decay`` (Loshchilov and Hutter, ICLR 2019).
+    clip : float >= 0
+        A gradient whose norm is more than ``clip`` times the running mean of the norms (of what
+        was kept of them, over some 100 steps) is scaled down to that, so that a few rows far out
+        do not undo what others taught (Pascanu et al., ICML 2013, with a threshold that follows
+        the training). 0: never.
 
     References
     ----------
@@ -45,14 +52,18 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         most = f"{MOST:g}]"
-        settle(self, beta1="[0, 1)", beta2="[0, 1)", eps=f"(0, {most}", weight_decay=f"[0, {most}")
+        settle(self, beta1="[0, 1)", beta2="[0, 1)", eps=f"(0, {most}")
+        settle(self, weight_decay=f"[0, {most}", clip=f"[0, {most}")
 
     def init(self, net: Network, theta: Vector) -> OptimizerState:
         """Return zero moments."""
         slots = {"mu": np.zeros_like(theta), "nu": np.zeros_like(theta)}
+        if self.clip:
+            slots["norm"] = np.zeros(1)
         return OptimizerState(0, slots, _decayed(net, theta) if self.weight_decay else None)
 
     def update(
@@ -61,6 +72,8 @@ class Adam:
         """Take one step in place."""
         state.step += 1
         mu, nu = state.slots["mu"], state.slots["nu"]
+        if self.clip:
+            grad = grad * grad.dtype.type(self._factor(grad, state.slots["norm"]))
         if state.decay is not None:
             theta *= 1 - (learning_rate * self.weight_decay) * state.decay
         mu *= self.beta1
@@ -70,6 +83,15 @@ class Adam:
         rate = learning_rate / (1 - self.beta1**state.step)
         root = np.sqrt(nu) * (1 / np.sqrt(1 - self.beta2**state.step))
         theta -= theta.dtype.type(rate) * mu / (root + theta.dtype.type(self.eps))
+
+    def _factor(self, grad: Vector, mean: Vector) -> float:
+        """Return what the gradient is multiplied by; the mean of the norms goes on."""
+        norm = float(np.linalg.norm(grad.astype(np.float64)))
+        if mean[0] == 0:
+            mean[0] = norm
+        most = self.clip * float(mean[0])
+        mean += (min(norm, most) - mean) / NORM_STEPS
+        return 1.0 if norm <= most else most / norm
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Plan:
         slot0: _Floats,
         slot1: _Floats | None,
         decay: _Floats | None,
+        norm: _Floats | None,
         losses: npt.NDArray[np.float64],
         threads: int,
     ) -> int: ...

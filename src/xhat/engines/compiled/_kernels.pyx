@@ -44,7 +44,7 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         const void* fill
         const int64_t* group
         int optimizer
-        double beta1, beta2, eps, weight_decay, momentum
+        double beta1, beta2, eps, weight_decay, clip, momentum
         int nesterov
     cdef struct Rows:
         const void* X
@@ -62,6 +62,7 @@ cdef extern from "plan.hpp" namespace "xhat" nogil:
         void* slot0
         void* slot1
         const void* decay
+        double* norm
         int64_t step
         double* losses
         int64_t done
@@ -218,6 +219,7 @@ cdef class Plan:
         self.plan.beta2 = numbers.get("beta2", 0.0)
         self.plan.eps = numbers.get("eps", 0.0)
         self.plan.weight_decay = numbers.get("weight_decay", 0.0)
+        self.plan.clip = numbers.get("clip", 0.0)
         self.plan.momentum = numbers.get("momentum", 0.0)
         self.plan.nesterov = numbers.get("nesterov", 0)
 
@@ -236,6 +238,7 @@ cdef class Plan:
         task.theta = pointer(theta, self.kind, self.plan.size, writable)
         task.grad = task.slot0 = task.slot1 = NULL
         task.decay = NULL
+        task.norm = NULL
         task.step = task.done = 0
         task.losses = NULL
         task.threads = 1
@@ -244,7 +247,7 @@ cdef class Plan:
     def run(
         self, object theta, object X, object weight, object mask, object order,
         int64_t batch_size, object learning_rates, uint64_t key, uint64_t first, int64_t step,
-        object slot0, object slot1, object decay, object losses, int threads,
+        object slot0, object slot1, object decay, object norm, object losses, int threads,
     ) -> int:
         """Take one step per learning rate; return how many losses were written."""
         cdef Task task = self.task(theta, X, weight, mask, True)
@@ -265,6 +268,9 @@ cdef class Plan:
         task.slot0 = pointer(slot0, self.kind, self.plan.size, True)
         task.slot1 = pointer(slot1, self.kind, self.plan.size, True)
         task.decay = pointer(decay, self.kind, self.plan.size, False)
+        task.norm = <double*>pointer(norm, "d", 1, True)
+        if task.norm == NULL and self.plan.clip != 0:
+            raise ValueError("a step that clips needs the mean of the norm")
         task.losses = <double*>pointer(losses, "d", task.batches, True)
         task.threads = threads
         self._call(kernels.train, &task)

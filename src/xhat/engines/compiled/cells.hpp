@@ -6,6 +6,8 @@
 
 namespace XHAT_ISA {
 
+constexpr double NORM_STEPS = 100;  // as in train/optimizers.py
+
 template <int N> struct Constant {
     static constexpr int value = N;
 };
@@ -145,19 +147,39 @@ void corrupt_row(const xhat::Plan& plan, const T* x, T* x_tilde, T* m, Index d, 
     }
 }
 
-// One step of Adam on n parameters (see train/optimizers.py); decay null: no weight decay.
+template <class T> double squared_norm(const T* grad, Index n) {
+    double sums[8] = {};
+    Index i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (Index lane = 0; lane < 8; lane++) sums[lane] += double(grad[i + lane]) * grad[i + lane];
+    for (; i < n; i++) sums[0] += double(grad[i]) * grad[i];
+    for (Index lane = 1; lane < 8; lane++) sums[0] += sums[lane];
+    return sums[0];
+}
+
+// The factor that makes a gradient's norm plan.clip times the mean of the norms at most; the mean
+// (0: none yet) goes on (see train/optimizers.py).
+inline double clip_factor(const xhat::Plan& plan, double norm, double& mean) {
+    if (mean == 0) mean = norm;
+    const double most = plan.clip * mean, kept = norm <= most ? norm : most;
+    mean += (kept - mean) / NORM_STEPS;
+    return norm <= most ? 1 : most / norm;
+}
+
+// One step of Adam on n parameters, its gradient times factor (see train/optimizers.py); decay
+// null: no weight decay.
 template <class T>
-void adam(const xhat::Plan& plan, double learning_rate, double correct1, double correct2, Index n,
-          T* __restrict theta, const T* __restrict grad, T* __restrict mu, T* __restrict nu,
-          const T* __restrict decay) {
+void adam(const xhat::Plan& plan, double learning_rate, double factor, double correct1,
+          double correct2, Index n, T* __restrict theta, const T* __restrict grad,
+          T* __restrict mu, T* __restrict nu, const T* __restrict decay) {
     const T b1 = T(plan.beta1), c1 = T(1 - plan.beta1), b2 = T(plan.beta2);
     const T c2 = T(1 - plan.beta2), eps = T(plan.eps);
     const T rate = T(learning_rate / correct1), unroot = T(1 / __builtin_sqrt(correct2));
-    const T shrink = T(learning_rate * plan.weight_decay);
+    const T shrink = T(learning_rate * plan.weight_decay), scale = T(factor);
     if (decay)
         for (Index i = 0; i < n; i++) theta[i] *= 1 - shrink * decay[i];
     for (Index i = 0; i < n; i++) {
-        const T g = grad[i];
+        const T g = scale * grad[i];
         const T m = mu[i] * b1 + c1 * g, v = nu[i] * b2 + c2 * g * g;
         mu[i] = m;
         nu[i] = v;

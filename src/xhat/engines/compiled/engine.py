@@ -110,7 +110,7 @@ class CompiledEngine:
         reason = self.refuses(objective, optimizer)
         assert reason is None, reason
         numbers: dict[str, float] = {"optimizer": _OPTIMIZERS[_full_name(optimizer)]}
-        for field in ("beta1", "beta2", "eps", "weight_decay", "momentum", "nesterov"):
+        for field in ("beta1", "beta2", "eps", "weight_decay", "clip", "momentum", "nesterov"):
             numbers[field] = float(getattr(optimizer, field, 0.0))
         plan = _plan(objective, theta, numbers)
         slots = [state.slots[name] for name in ("mu", "nu", "v") if name in state.slots]
@@ -135,6 +135,7 @@ class CompiledEngine:
             slots[0],
             slots[1] if len(slots) > 1 else None,
             state.decay,
+            state.slots.get("norm"),
             losses,
             threads,
         )

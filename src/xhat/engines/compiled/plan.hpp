@@ -57,7 +57,7 @@ struct Plan {
     const void *low, *high, *fill;  // (d,): range, and what stands for a hidden cell
     const Index* group;       // (d,): number of the table's column; its cells are hidden together
     int optimizer;
-    double beta1, beta2, eps, weight_decay, momentum;
+    double beta1, beta2, eps, weight_decay, clip, momentum;  // clip 0: never
     int nesterov;
 };
 
@@ -76,6 +76,7 @@ struct Task {
     std::uint64_t key, first;
     void *theta, *grad, *slot0, *slot1;
     const void* decay;
+    double* norm;          // IN, OUT: mean of the gradient's norm so far; null unless clip
     std::int64_t step;     // IN, OUT: steps taken by the optimiser
     double* losses;        // OUT: one per batch
     Index done;            // OUT: losses written

@@ -41,7 +41,7 @@ template <class T> struct Trainer {
     Index pieces, groups;
     Piece* piece;
     Index* group;  // first piece of each, and the end
-    double *partial_J, *partial_l2, *rho;
+    double *partial_J, *partial_l2, *partial_norm, *rho;
     double kl;
     T* grad;
 };
@@ -159,9 +159,11 @@ void add_penalties(Trainer<T>& t, const Piece& p, Index n, bool last_chunk) {
 }
 
 template <class T>
-void optimise(const Trainer<T>& t, Index offset, Index size, double learning_rate, double correct1,
+void optimise(const Trainer<T>& t, Index g, double learning_rate, double factor, double correct1,
               double correct2) {
     const Plan& plan = *t.net.plan;
+    const Piece& last = t.piece[t.group[g + 1] - 1];
+    const Index offset = t.piece[t.group[g]].offset, size = last.offset + last.size - offset;
     T* theta = static_cast<T*>(t.task->theta) + offset;
     T* slot0 = static_cast<T*>(t.task->slot0) + offset;
     const T* grad = t.grad + offset;
@@ -170,7 +172,7 @@ void optimise(const Trainer<T>& t, Index offset, Index size, double learning_rat
         return;
     }
     const T* decay = static_cast<const T*>(t.task->decay);
-    adam(plan, learning_rate, correct1, correct2, size, theta, grad, slot0,
+    adam(plan, learning_rate, factor, correct1, correct2, size, theta, grad, slot0,
          static_cast<T*>(t.task->slot1) + offset, decay ? decay + offset : nullptr);
 }
 
@@ -260,6 +262,7 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
     const double taken = double(task.step + i + 1);
     const double correct1 = 1 - __builtin_pow(plan.beta1, taken);
     const double correct2 = 1 - __builtin_pow(plan.beta2, taken);
+    const bool clips = optimises && plan.clip != 0;
     double J = 0;
     Chunk<T> c{start, n, start, 0, false};
     if (plan.kl_weight != 0) mean_activity(t, c, thread);
@@ -292,19 +295,29 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
         }
         if (threads > 1 && c.last && plan.l2 != 0) wait_for_all(t.barrier);  // partial_l2 is read
         for (Index g = g0; g < g1; g++) {
-            const Piece &first = t.piece[t.group[g]], &end = t.piece[t.group[g + 1] - 1];
             for (Index p = t.group[g]; p < t.group[g + 1]; p++) {
                 const Piece& piece = t.piece[p];
                 if (piece.matrix < 0) bias_gradient(net, piece.node, c.rows, done > 0, t.grad);
                 else matrix_gradient(net, piece.matrix, piece.i0, piece.i1, c.rows, done > 0, t.grad);
                 add_penalties(t, piece, c.rows, c.last);
+                if (clips) t.partial_norm[p] = squared_norm(t.grad + piece.offset, piece.size);
             }
-            if (!c.last || !optimises) continue;
-            optimise(t, first.offset, end.offset + end.size - first.offset, task.learning_rates[i],
-                     correct1, correct2);
+            if (!c.last || !optimises || clips) continue;
+            optimise(t, g, task.learning_rates[i], 1, correct1, correct2);
             refresh_group(t, g);
         }
         wait_for_all(t.barrier);
+    }
+    if (clips) {  // steps wait for the norm of the whole gradient
+        double mean = *task.norm, squares = 0;
+        for (Index p = 0; p < t.pieces; p++) squares += t.partial_norm[p];
+        const double factor = clip_factor(plan, __builtin_sqrt(squares), mean);
+        for (Index g = g0; g < g1; g++) {
+            optimise(t, g, task.learning_rates[i], factor, correct1, correct2);
+            refresh_group(t, g);
+        }
+        wait_for_all(t.barrier);
+        if (thread == 0) *task.norm = mean;  // the others read it after their next wait
     }
     return J;
 }
@@ -343,6 +356,7 @@ template <class T> int train(const Plan& plan, Task& task) {
         t.group = arena.take<Index>(t.pieces + 1);
         t.partial_J = arena.take<double>(batch / BLOCK_ROWS + 1);
         t.partial_l2 = arena.take<double>(t.pieces);
+        t.partial_norm = arena.take<double>(t.pieces);
         t.rho = arena.take<double>(plan.node[plan.code].width);
         t.grad = task.grad ? static_cast<T*>(task.grad) : arena.take<T>(plan.size);
         if (pass == 0) arena = {zeroed(arena.used, &raw), 0};

@@ -1,5 +1,7 @@
 """Runs of batches: short trainings agree, and the bytes do not depend on threads or chunks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import Case, compiled, distance, engines
@@ -169,6 +171,27 @@ def test_same_bytes_however_a_run_is_cut(engine, case):
         whole = bytes_of(train(engine, case, optimizer))
         for cut in (1, 3, 7):
             assert bytes_of(train(engine, case, optimizer, cut=cut)) == whole
+
+
+def test_moments_that_fade_become_zero_and_the_caller_keeps_its_rules(monkeypatch):
+    """Subnormal numbers are slow; but only the kernels may go without them."""
+    engine, _ = compiled()
+    threads(monkeypatch, 2)
+    case = Case(6, 2, (8,), n=32, dtype=np.float32)
+    blank = replace(case.batch, X=case.batch.X.copy())
+    blank.X[:, 0] = 0  # no gradient for what reads this column
+    order, found = np.arange(32), {}
+    for each in (ReferenceEngine(), engine):
+        theta, optimizer = case.theta, Adam()
+        state = optimizer.init(case.net, theta)
+        for data, steps in ((case.batch, 5), (blank, 900)):
+            for step in range(steps):
+                run = Run(data, order, 32, np.full(1, 1e-4), step, 0)
+                each.run(case.objective, optimizer, theta, state, run)
+        mu = np.abs(state.slots["mu"])
+        found[each] = ((mu > 0) & (mu < np.finfo(np.float32).tiny)).sum()
+    assert list(found.values()) == [8, 0]
+    assert np.float32(1e-40) * np.float32(1) > 0
 
 
 def test_full_batch_gradients_do_not_depend_on_threads(monkeypatch):

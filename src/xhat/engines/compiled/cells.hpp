@@ -148,12 +148,13 @@ void corrupt_row(const xhat::Plan& plan, const T* x, T* x_tilde, T* m, Index d, 
 }
 
 template <class T> double squared_norm(const T* grad, Index n) {
-    double sums[8] = {};
+    constexpr Index LANES = 32;  // enough sums to hide what an addition takes
+    double sums[LANES] = {};
     Index i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (Index lane = 0; lane < 8; lane++) sums[lane] += double(grad[i + lane]) * grad[i + lane];
-    for (; i < n; i++) sums[0] += double(grad[i]) * grad[i];
-    for (Index lane = 1; lane < 8; lane++) sums[0] += sums[lane];
+    for (; i + LANES <= n; i += LANES)
+        for (Index j = 0; j < LANES; j++) sums[j] += double(grad[i + j]) * double(grad[i + j]);
+    for (; i < n; i++) sums[0] += double(grad[i]) * double(grad[i]);
+    for (Index j = 1; j < LANES; j++) sums[0] += sums[j];
     return sums[0];
 }
 

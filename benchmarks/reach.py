@@ -4,10 +4,10 @@ Five public tables, z-scored on the training rows, code size d/3; the held-out f
 all, the loss its squared error per row. xhat runs with its defaults, everything that ``fit`` does
 on the clock. PyTorch trains the same net (silu, linear path) with the same kind of schedule, the
 best of three rates counted alone; Keras the layers without the path by Adam at 1e-3, PyOD the same
-widths with its own defaults. The peers' lowest loss of these five runs is the goal; xhat's figures
-are the medians of three seeds, for the loss of one table may lie a fifth off. Losses of xhat, PyTorch and Keras are taken after every epoch with
-the clock stopped. Seconds are those of one core (one thread each), so that a busy machine matters
-less.
+widths with its own defaults. The lowest loss of these five runs is the goal; xhat's figures are the
+medians of three seeds, for the loss of one may lie a fifth off. Losses of xhat, PyTorch and Keras
+are taken after every epoch with the clock stopped. Seconds are those of one core (one thread each),
+so that a busy machine matters less.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ SCALES = "one of 'auto', 'std', 'robust', 'asinh', None"
         (lambda: OneCycle(1, "1"), "OneCycle(warmup='1')", "a number in (0, 1)"),
         (lambda: Adam(beta1="0.9"), "Adam(beta1='0.9')", "a number in [0, 1)"),
         (lambda: Adam(eps=0), "Adam(eps=0)", "a number in (0, 1e+30]"),
+        (lambda: Adam(clip=1), "Adam(clip=1.0)", "0 (never) or more than 1"),
         (lambda: Adam(Decimal("sNaN")), "Adam(beta1=Decimal('sNaN'))", "a number in [0, 1)"),
         (lambda: SGD(nesterov=1), "SGD(nesterov=1)", "True or False"),
         (lambda: SGD(nesterov="no"), "SGD(nesterov='no')", "True or False"),

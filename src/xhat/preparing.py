@@ -110,8 +110,8 @@ def prepare(
     missing, rank = float(everything.missing.mean()), _rank(request, rows, schema.d)
     size = Size(rows.n, len(source.names), schema.d, rank, missing)
     shape = settle_network(request, size, schema.blocks, choices)
-    request = settle_optimizer(request, source.n, missing, choices)
     exact = request.exact(source.n)
+    request = settle_optimizer(request, size, choices, exact=exact)
     spread = choices.settle(
         "hidden biases",
         None,

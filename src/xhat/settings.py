@@ -173,17 +173,15 @@ def _check_linear_path(
         )
 
 
-def settle_optimizer(request: Request, n: int, missing: float, choices: Choices) -> Request:
+def settle_optimizer(request: Request, size: Size, choices: Choices, *, exact: bool) -> Request:
     """Settle the weight decay and clipping of Adam, where it was asked for by its name."""
     optimizer = request.optimizer
     if request.optimizer_given or not isinstance(optimizer, Adam):
         return request
     decay = choices.settle(
-        "weight decay",
-        None,
-        lambda: auto.weight_decay(exact=request.exact(n), missing=missing),
+        "weight decay", None, lambda: auto.weight_decay(exact=exact, missing=size.missing)
     )
-    clip = choices.settle("clip", None, lambda: auto.clip(n))
+    clip = choices.settle("clip", None, lambda: auto.clip(size.rows))
     return replace(request, optimizer=replace(optimizer, weight_decay=decay, clip=clip))
 
 

@@ -91,6 +91,11 @@ def test_ordered_levels_keep_their_ranks():
         assert new["size"].null_count == 0
     filled = ae.impute(X)["size"].to_pylist()
     assert [v for v, old in zip(filled, cells, strict=True) if old] == [v for v in cells if v]
+    many = pd.Categorical(["huge", None] * 150, [*(f"s{i}" for i in range(126)), "huge"])
+    for new in (ae.impute, ae.reconstruct):  # 127 levels and those of the model: 8 bits are too few
+        column = new(X.set_column(1, "size", pa.array(many)))["size"]
+        assert column.chunk(0).dictionary.to_pylist()[:127] == list(many.categories)
+        assert column.null_count == 0
     few = X.set_column(1, "size", pa.array(pd.Categorical(["huge", None] * 150, ["huge"])))
     levels = ae.impute(few)["size"].chunk(0).dictionary.to_pylist()
     assert levels[0] == "huge"

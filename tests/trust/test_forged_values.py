@@ -62,14 +62,7 @@ PARAMETERS = "its parameters are not what they must be: "
         (("parameters", "learning_rate"), 10**400, PARAMETERS + "learning_rate="),
         (
             ("parameters", "optimizer"),
-            {
-                "class": "Adam",
-                "beta1": 0.9,
-                "beta2": 0.9,
-                "eps": 10**300,
-                "weight_decay": 0,
-                "clip": 0,
-            },
+            {"class": "Adam", "beta1": 0.9, "beta2": 0.9, "eps": 10**300, "weight_decay": 0},
             "the model file is damaged (ParameterError: Adam(eps=a whole number of",
         ),
     ],

@@ -253,8 +253,12 @@ class Cells:
         expected = {"time": "date or time", "bool": "true or false"}.get(form, "number")
         problem = f"{values[bad[0]]!r:.60} is no {expected}{others}"
         advice = "correct these cells, or have them read as missing (--missing)"
-        if has_comma(values[bad[0]]):
-            advice = "read the file with --decimal , (pandas: decimal=',')"
+        commas = sum(has_comma(values[i]) for i in bad)
+        if form in ("integer", "number") and 2 * commas > len(bad):
+            advice = (
+                "read the file with --decimal , (pandas: decimal=','), or write thousands without "
+                "commas"
+            )
         return CellError(self.name, self.first + bad[0], problem, advice)
 
     def other_clock(self, clock: Clock) -> CellError:

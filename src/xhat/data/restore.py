@@ -242,25 +242,19 @@ def _arrow_column(old: Any, cells: list[Any], keep: Mask | None, held: Any) -> A
 def _as_dictionary(new: Any, old: Any) -> Any:
     """Return cells as a dictionary column with the old one's levels, in their order, and new ones.
 
-    Levels that no cell has stay, and those of an ordered dictionary keep their ranks.
+    Levels that no cell has stay, and those of an ordered dictionary keep their ranks. Places are
+    of 32 bits where the old ones are too small for all of them.
     """
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
 
-    found = new.unique().drop_null()
-    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    levels = found.slice(0, 0)
-    if old.num_chunks:
-        levels = old.unify_dictionaries().chunk(0).dictionary.cast(new.type)
-    levels = pa.concat_arrays([levels, found.filter(pc.invert(pc.is_in(found, levels)))])
-    kind = pa.dictionary(old.type.index_type, new.type, ordered=old.type.ordered)
-    chunks = [
-        pa.DictionaryArray.from_arrays(
-            pc.index_in(chunk, levels).cast(kind.index_type), levels, ordered=kind.ordered
-        )
-        for chunk in new.chunks
-    ]
-    return pa.chunked_array(chunks, kind)
+    levels = [chunk.dictionary.cast(new.type).drop_null() for chunk in old.chunks]
+    # Levels get their places in the order in which they come: the old ones first.
+    whole = pa.chunked_array([*levels, *new.chunks], new.type).dictionary_encode()
+    index, ordered = old.type.index_type, old.type.ordered
+    count = len(whole.chunk(0).dictionary) if whole.num_chunks else 0
+    if count - 1 > np.iinfo(index.to_pandas_dtype()).max:
+        index = pa.int32()
+    return whole.slice(sum(map(len, levels))).cast(pa.dictionary(index, new.type, ordered))
 
 
 def settled_types(result: Any, like: Any, storage: Storage) -> Any:

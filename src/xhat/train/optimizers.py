@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xhat.engines.base import OptimizerState
-from xhat.fields import settle
+from xhat.fields import require, settle
 from xhat.maths.params import Network, Views
 from xhat.maths.types import Vector
 
@@ -41,7 +41,7 @@ class Adam:
         A gradient whose norm is more than ``clip`` times the running mean of the norms (of what
         was kept of them, over some 100 steps) is scaled down to that, so that a few rows far out
         do not undo what others taught (Pascanu et al., ICML 2013, with a threshold that follows
-        the training). 0: never.
+        the training). More than 1, or 0: never.
 
     References
     ----------
@@ -58,6 +58,10 @@ class Adam:
         most = f"{MOST:g}]"
         settle(self, beta1="[0, 1)", beta2="[0, 1)", eps=f"(0, {most}")
         settle(self, weight_decay=f"[0, {most}", clip=f"[0, {most}")
+        require(
+            self.clip == 0 or self.clip > 1,  # at most 1, the mean could only fall
+            f"Adam(clip={self.clip!r}): clip must be 0 (never) or more than 1",
+        )
 
     def init(self, net: Network, theta: Vector) -> OptimizerState:
         """Return zero moments."""
@@ -87,7 +91,7 @@ class Adam:
     def _factor(self, grad: Vector, mean: Vector) -> float:
         """Return what the gradient is multiplied by; the mean of the norms goes on."""
         norm = float(np.linalg.norm(grad.astype(np.float64)))
-        if mean[0] == 0:
+        if mean[0] == 0 and np.isfinite(norm):
             mean[0] = norm
         most = self.clip * float(mean[0])
         mean += (min(norm, most) - mean) / NORM_STEPS

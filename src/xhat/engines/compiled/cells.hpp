@@ -161,7 +161,7 @@ template <class T> double squared_norm(const T* grad, Index n) {
 // The factor that makes a gradient's norm plan.clip times the mean of the norms at most; the mean
 // (0: none yet) goes on (see train/optimizers.py).
 inline double clip_factor(const xhat::Plan& plan, double norm, double& mean) {
-    if (mean == 0) mean = norm;
+    if (mean == 0 && norm - norm == 0) mean = norm;
     const double most = plan.clip * mean, kept = norm <= most ? norm : most;
     mean += (kept - mean) / NORM_STEPS;
     return norm <= most ? 1 : most / norm;
@@ -174,7 +174,8 @@ void adam(const xhat::Plan& plan, double learning_rate, double factor, double co
           double correct2, Index n, T* __restrict theta, const T* __restrict grad,
           T* __restrict mu, T* __restrict nu, const T* __restrict decay) {
     const T b1 = T(plan.beta1), c1 = T(1 - plan.beta1), b2 = T(plan.beta2);
-    const T c2 = T(1 - plan.beta2), eps = T(plan.eps);
+    const double least = sizeof(T) == 4 ? 0x1p-126 : 0x1p-1022;  // what is not taken for 0
+    const T c2 = T(1 - plan.beta2), eps = T(plan.eps > least ? plan.eps : least);
     const T rate = T(learning_rate / correct1), unroot = T(1 / __builtin_sqrt(correct2));
     const T shrink = T(learning_rate * plan.weight_decay), scale = T(factor);
     if (decay)

@@ -35,7 +35,7 @@ _PENALTIES = (L2, L1Code, KLSparsity, Contractive)
 # By full name: engines may not import xhat.train, and a user's subclass may differ.
 _OPTIMIZERS = {"xhat.train.optimizers.Adam": 1, "xhat.train.optimizers.SGD": 2}
 
-#: Multiply-adds below which a step stays on one thread: the two waits of a step cost more.
+#: Multiply-adds below which a step stays on one thread: the waits of a step cost more.
 SPLIT_STEP = 50_000
 #: Seconds below which a run does: starting a thread costs some 50 microseconds.
 SPLIT_SECONDS = 0.001

@@ -300,7 +300,8 @@ template <class T> double step(Trainer<T>& t, Index i, int thread) {
                 if (piece.matrix < 0) bias_gradient(net, piece.node, c.rows, done > 0, t.grad);
                 else matrix_gradient(net, piece.matrix, piece.i0, piece.i1, c.rows, done > 0, t.grad);
                 add_penalties(t, piece, c.rows, c.last);
-                if (clips) t.partial_norm[p] = squared_norm(t.grad + piece.offset, piece.size);
+                if (clips && c.last)
+                    t.partial_norm[p] = squared_norm(t.grad + piece.offset, piece.size);
             }
             if (!c.last || !optimises || clips) continue;
             optimise(t, g, task.learning_rates[i], 1, correct1, correct2);

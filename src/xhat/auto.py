@@ -6,6 +6,8 @@ A rule returns (value, reason); the reason is shown in ``choices_`` and by ``xha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from xhat.linear import WIDEST
 from xhat.maths.corruption import Masking
 from xhat.train.monitor import EarlyStopping
@@ -27,6 +29,17 @@ FILLING = 0.05
 HIDING = 0.005
 #: Below this many rows nothing but PCA is fitted unless layers are asked for.
 TINY = 50
+#: Columns up to which ``explain`` hides every cell once: one or two scorings for each.
+EXPLAINED = 100
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How a filler is trained: what hides cells, its code, its share of the usual epochs."""
+
+    corruption: Masking
+    n_components: int
+    share: float
 
 
 def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) -> tuple[int, str]:
@@ -49,16 +62,42 @@ def code_size(n: int, d: int, *, rank: int, encoded: int, missing: float = 0.0) 
     return k, f"a third of {d} columns" if k < 64 else "at most 64 units"
 
 
-def corruption(n: int, encoded: int, missing: float) -> tuple[Masking | None, str]:
+def filler(n: int, d: int, encoded: int, missing: float) -> tuple[Filling | None, str]:
+    """Train a second network on hidden cells: a quarter as long, or as long where many are missing.
+
+    It completes rows, fills cells, and tells ``explain`` what the other cells say of one. Its code
+    is wide: a narrow one says what the column's cells are about, not which (docs/decisions/0040).
+
+    >>> filler(4000, 10, 27, 0.0)[0]
+    Filling(corruption=Masking(p=0.2, visible=0.3), n_components=20, share=0.25)
+    >>> filler(4000, 10, 27, 0.2)[0]
+    Filling(corruption=Masking(p=0.2, visible=0.2), n_components=9, share=1.0)
+    >>> filler(4000, 784, 784, 0.0)[0] is None
+    True
+    """
+    if n < TINY or d < 2:
+        return None, f"{n} training rows" if n < TINY else "one column"
+    if missing > FILLING:
+        noise, reason = hiding(n, WIDEST + 1, missing)  # copying is not its work
+        assert noise is not None
+        k = round((encoded if n >= SMALL else d) / 3)
+        return Filling(noise, max(1, min(k, 128, encoded - 1)), 1.0), reason
+    if missing < HIDING and d > EXPLAINED:
+        return None, f"{missing:.2%} of the cells are missing, and explain hides none of {d}"
+    k = max(1, min(2 * d, 128, encoded - 1))
+    return Filling(Masking(0.2, visible=0.3), k, 0.25), "for impute and explain"
+
+
+def hiding(n: int, encoded: int, missing: float) -> tuple[Masking | None, str]:
     """Hide cells during training where the table has missing cells, at its own rate.
 
     The columns' covariance fills cells as well, where there is one: small tables then hide from
     FILLING on, and visible cells keep their full weight, half of it in larger ones. Where the
     network alone fills them, that counts more than copying visible ones (docs/decisions/0025).
 
-    >>> corruption(400, 20, 0.01)[0], corruption(400, 20, 0.1)[0], corruption(4000, 20, 0.01)[0]
+    >>> hiding(400, 20, 0.01)[0], hiding(400, 20, 0.1)[0], hiding(4000, 20, 0.01)[0]
     (None, Masking(p=0.1, visible=1.0), Masking(p=0.05, visible=0.5))
-    >>> corruption(400, 200, 0.001)[0], corruption(400, 200, 0.6)[0]
+    >>> hiding(400, 200, 0.001)[0], hiding(400, 200, 0.6)[0]
     (None, Masking(p=0.3, visible=0.2))
     """
     alone, small = encoded > WIDEST, n < SMALL

@@ -30,6 +30,8 @@ Target = tuple[slice, Matrix, Matrix | None]
 
 #: Rows used to fit the logistic decoder on the PCA codes; 65 numbers per column need no more.
 DECODER_ROWS = 10_000
+#: Rows and steps of a decoder that is compared with, and of one to start at.
+FULL, ROUGH = (DECODER_ROWS, 60), (2000, 10)
 #: Cells (rows x columns) whose decoders are fitted together: 16 MB in float64. Columns do not know
 #: each other, so that groups give the same.
 DECODER_CELLS = 2**21
@@ -62,8 +64,13 @@ def linear_network(d: int, k: int, blocks: tuple[Block, ...]) -> Network:
     return Network(d, k, blocks, activation="identity", code_activation="identity")
 
 
-def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
-    """Return PCA and the mean as parameters; non-linear heads get their own decoder."""
+def fit_baseline(
+    rows: Rows, pca: PCA, blocks: tuple[Block, ...], *, rough: bool = False
+) -> Baseline:
+    """Return PCA and the mean as parameters; non-linear heads get their own decoder.
+
+    A ``rough`` one is a start and nothing more: its decoder takes few steps on few rows.
+    """
     k, d = pca.components.shape
     net = linear_network(d, k, blocks)
     theta, mean = np.zeros(net.size), _mean_preactivations(pca.mean, blocks)
@@ -77,7 +84,7 @@ def fit_baseline(rows: Rows, pca: PCA, blocks: tuple[Block, ...]) -> Baseline:
         for group in _groups(curved, rows.n):
             columns = np.concatenate([np.arange(d)[block.columns] for block in group])
             views["W_star"][columns], views["c"][columns] = _fit_decoder(
-                rows, pca, columns, _side_by_side(group), mean[columns]
+                rows, pca, columns, _side_by_side(group), mean[columns], ROUGH if rough else FULL
             )
     return Baseline(net, theta, mean)
 
@@ -124,14 +131,20 @@ def _side_by_side(blocks: list[Block]) -> tuple[Block, ...]:
 
 
 def _fit_decoder(
-    rows: Rows, pca: PCA, columns: Integers, blocks: tuple[Block, ...], mean: Floats
+    rows: Rows,
+    pca: PCA,
+    columns: Integers,
+    blocks: tuple[Block, ...],
+    mean: Floats,
+    effort: tuple[int, int],
 ) -> tuple[Floats, Floats]:
-    """Fit ``x_hat = f(W* z + c)`` on the PCA codes z of at most DECODER_ROWS rows, by L-BFGS.
+    """Fit ``x_hat = f(W* z + c)`` on the PCA codes z of at most so many rows, by L-BFGS.
 
     The codes are whitened first, which makes the problem round; a ridge of 1/n per weight keeps
     separable columns finite.
     """
-    step = -(-rows.n // DECODER_ROWS)
+    most, steps = effort
+    step = -(-rows.n // most)
     chosen = np.arange(0, rows.n, step)
     w = np.ones(len(chosen))
     if rows.weight is not None:
@@ -158,7 +171,11 @@ def _fit_decoder(
     start[:, -1] = mean
     with one_blas_thread():
         found = scipy.optimize.minimize(
-            fun, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60, "maxcor": 10}
+            fun,
+            start.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": steps, "maxcor": 10},
         )
     V = found.x.reshape(shape)
     W_star = V[:, :-1] / deviation

@@ -78,10 +78,10 @@ def covariance(model: Model, source: Source, train: Index) -> Linear | None:
     if schema.d > WIDEST or not schema.squared.any() or scipy.sparse.issparse(source.X):
         return None
     chosen = np.arange(0, len(train), -(-len(train) // COVARIANCE_ROWS))
-    tile = model.completed(dense(Subset(source.X, train)[chosen]))
+    tile = model.shown(dense(Subset(source.X, train)[chosen]))
     Z = np.asarray(schema.clip(tile.X), np.float64)
     seen = np.ones(Z.shape) if tile.mask is None else np.asarray(tile.mask, np.float64)
-    Z = np.where(seen > 0, Z, schema.clip(model.said_of(tile)))
+    Z = np.where(seen > 0, Z, schema.clip(model.said_of(tile.X)))
     weight = None if source.weight is None else source.weight[train][chosen]
     return fit_linear(Z, seen, weight) if np.isfinite(Z).all() else None
 
@@ -100,8 +100,8 @@ def hide(model: Model, linear: Linear | None, rows: Subset, weight: Vector | Non
         own = _from_mean(model, tile.X)
         for _ in range(REPEATS):
             hidden = (rng.random(raw.shape) < share) & ~empty
-            shown = model.completed(np.where(hidden, np.nan, raw))
-            said = _from_mean(model, model.said_of(shown))
+            shown = model.shown(np.where(hidden, np.nan, raw))
+            said = _from_mean(model, model.said_of(shown.X))
             of_linear = _from_mean(model, said_by(linear, model, shown))
             total += Hidden.of(hidden[:, schema.group] * weights, own, said, of_linear)
         return total

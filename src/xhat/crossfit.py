@@ -68,7 +68,7 @@ class CrossFit:
     code : CodePart or None
         A fold's, calibrated on the held-out rows of all folds.
     hidden : list of Hidden
-        Hidden cells of every fold.
+        Hidden cells of every fold, where the model fills them and not another one.
     trained : int
         Folds that the curve is the mean of.
     """
@@ -184,7 +184,8 @@ def cross_fit(
         rows = Subset(source.X, split.held_out)
         weight = None if source.weight is None else source.weight[split.held_out]
         model.residual = residual_spread(model, rows, weight)
-        hidden.append(hide(model, covariance(model, source, split.train), rows, weight))
+        if model.filler is None:
+            hidden.append(hide(model, covariance(model, source, split.train), rows, weight))
         residuals.append(in_raw_units(model.residual, model))
         columns.append(model.scores(rows))
         stored = store_codes(model, source, split.train)

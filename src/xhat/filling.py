@@ -19,17 +19,18 @@ Floats = npt.NDArray[np.float64]
 def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> Matrix:
     """Return raw rows with missing cells filled; with a generator, by draws instead of means.
 
-    Missing cells start at the training mean; each round replaces them by the reconstruction,
-    so that what was filled helps to fill the rest. In the end they lie as far on the way from the
-    mean to it, and to what the columns' covariance says, as hidden cells of held-out rows said is
-    best (hidden.py).
+    Missing cells start at the training mean, which a filler and a denoising model know to stand for
+    a hidden cell; any other one replaces them by the reconstruction for some rounds, so that what
+    was filled helps to fill the rest. In the end they lie as far on the way from the mean to what
+    is said of them, and to what the columns' covariance says, as hidden cells of held-out rows said
+    is best (hidden.py).
     """
     filled: Matrix = np.empty(X.shape, X.dtype)  # type: ignore[attr-defined]
 
     def completed(raw: Matrix, tile: Batch) -> Matrix:
         if tile.mask is None:
             return raw
-        Z_hat = model.said_of(tile)
+        Z_hat = model.said_of(tile.X)
         if model.filling is not None:
             of_linear = said_by(model.filling.linear, model, tile)
             Z_hat = model.filling.expected(Z_hat, of_linear, model.schema.fill)
@@ -40,7 +41,7 @@ def impute(model: Model, X: object, rng: np.random.Generator | None = None) -> M
         return np.where(np.isnan(raw), model.schema.decode(Z), raw)
 
     # Draws come one after the other: on one thread
-    tiles = model.by_tile(X, completed, rounds=model.rounds - 1, threads=1 if rng else None)
+    tiles = model.by_tile(X, completed, rounds=model.filling_rounds, threads=1 if rng else None)
     for rows, part in tiles:
         filled[rows] = part
     return filled

@@ -5,6 +5,7 @@ Knows: the order of these steps. Must not know: scikit-learn's contract, contain
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_unit
 from xhat.data.batches import dense
 from xhat.data.scaling import fit_schema
 from xhat.data.statistics import column_statistics
-from xhat.fingerprint import fingerprint
+from xhat.filler import Filler
 from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
 from xhat.hidden import settle
 from xhat.maths.corruption import Masking
@@ -27,7 +28,6 @@ from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.pca import fit_pca
 from xhat.preparing import Prepared, prepare
-from xhat.progress import Progress
 from xhat.sample import Sample
 from xhat.settings import Choices, Request, settle_training
 from xhat.sources import (
@@ -41,9 +41,8 @@ from xhat.sources import (
 )
 from xhat.spread import residual_spread
 from xhat.train.checkpoint import Checkpoint
-from xhat.train.loop import LoopState, Plan, train, train_lbfgs
-from xhat.train.monitor import Monitor
-from xhat.train.optimizers import LBFGS
+from xhat.train.loop import LoopState
+from xhat.training import train_filler, train_network
 from xhat.verdict import Comparison, compare, identity_score, row_losses
 
 #: With fewer unseen rows than this the residual spread is taken on all rows.
@@ -92,13 +91,36 @@ def fit(
         split = split_validation(source, validation.n, rng)
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
-        return _finish(ready, _train(ready, rng, on_epoch, checkpoint=checkpoint))
+        # Its random numbers are not the model's, which are the same with and without it
+        taught = train_filler(ready, np.random.default_rng(_seed(copy.deepcopy(rng))))
+        ready = _beside(ready, taught.filler)
+        if not taught.interrupted:
+            return _finish(ready, train_network(ready, rng, on_epoch, checkpoint=checkpoint))
+        return _finish(ready, _stopped(ready, rng, on_epoch))
     try:
         return _fit_small(ready, rng, on_epoch, checkpoint)
     except KeyboardInterrupt:  # while the folds were fitted: the model is the start
-        state = _train(ready, rng, on_epoch, stop_after=0)
-        state.interrupted = True
-        return _finish(ready, state)
+        return _finish(ready, _stopped(ready, rng, on_epoch))
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**63))
+
+
+def _stopped(ready: Prepared, rng: np.random.Generator, on_epoch: OnEpoch) -> LoopState:
+    """Return the start, of a fit that was interrupted before its first epoch."""
+    state = train_network(ready, rng, on_epoch, stop_after=0)
+    state.interrupted = True
+    return state
+
+
+def _beside(ready: Prepared, filler: Filler | None) -> Prepared:
+    """Return what is prepared with a filler, which completes the rows that have missing cells."""
+    if filler is None or not ready.missing:
+        return replace(ready, filler=filler)
+    completed = ready.again(ready.request, filler=filler)
+    completed.choices.said.update(ready.choices.said)
+    return completed
 
 
 def _is_small(ready: Prepared) -> bool:
@@ -123,23 +145,31 @@ def _fit_small(
     how = settle_training(request, ready.size, net.size, exact=True, choices=settled)
     # Folds differ by a row: what is settled from their sizes must not differ.
     same = replace(request, n_components=net.k, hidden=net.hidden, epochs=how.epochs)
-    seed = int(rng.integers(2**63))
+    seed = _seed(rng)
     pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
+    taught = train_filler(final, np.random.default_rng(seed))
+    if taught.interrupted:
+        raise KeyboardInterrupt
+    final = _beside(final, taught.filler)
 
     def part_of(split: Split) -> Prepared:
-        part = prepare(same, source, source, split, final.schema)
+        if final.filler is not None and final.missing:  # it knows one scale
+            part = final.again(same, split, final.filler)
+        else:
+            part = prepare(same, source, source, split, final.schema)
+            part = replace(part, filler=final.filler)
         part.choices.said.update(ready.choices.said)
         return part
 
     def train_fold(
         part: Prepared, epochs: int, on_epoch: OnEpoch, begun: LoopState | None
     ) -> LoopState:
-        return _train(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
+        return train_network(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
 
     runs = FoldRuns(part_of, train_fold, epochs_between(net.size, FOLDS, how.epochs))
     cross = cross_fit(folds(pool, rng), runs, how.epochs, source)
-    state = _train(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
+    state = train_network(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}
     how_found = f"cross-fitted in {FOLDS} folds of {len(cross.curve) - 1} epochs"
     if state.epoch < cross.epoch:  # by Ctrl-C or a callback: what the folds say is of a later one
@@ -148,9 +178,14 @@ def _fit_small(
         return _finish(final, state)
     model = final.model(state.monitor.best_theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
-    linear = covariance(model, source, pool)
-    known = hide(model, linear, *source.subset(pool))
-    model.filling = settle(cross.hidden, known, model.schema, model.residual, linear)
+    linear, hidden = covariance(model, source, pool), cross.hidden
+    learnt: Index = pool
+    if model.filler is not None:
+        learnt = taught.split.train
+        half = covariance(model, source, learnt)
+        hidden = [hide(model, half, *source.subset(taught.split.held_out))]
+    known = hide(model, linear, *source.subset(learnt))
+    model.filling = settle(hidden, known, model.schema, model.residual, linear)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
     if cross.trained < FOLDS:
         how_found = f"nothing beat it in the first {cross.trained} of {FOLDS} folds"
@@ -174,57 +209,6 @@ def _fit_small(
     if is_pca:
         _reestimate(final, result)
     return result
-
-
-def _train(
-    ready: Prepared,
-    rng: np.random.Generator,
-    on_epoch: OnEpoch,
-    stop_after: int | None = None,
-    checkpoint: Checkpoint | None = None,
-    begun: LoopState | None = None,
-) -> LoopState:
-    """Train from the start; where the model is PCA by rule, the start is the result.
-
-    Cross-fitting runs the first ``stop_after`` epochs of schedules and never stops earlier; it goes
-    on from ``begun``, a state of the same training.
-    """
-    request, net = ready.request, ready.shape.net
-    exact = request.exact(ready.source.n)
-    how = settle_training(request, ready.size, net.size, exact=exact, choices=ready.choices)
-    theta = ready.start(rng)
-    epochs = 0 if ready.shape.is_pca else how.epochs
-    if ready.shape.is_pca:
-        ready.choices.said["max_iter"] = "0 (the model is PCA: nothing to train)"
-    stopping = how.stopping if ready.held_out is not None else None
-    if how.stopping is not None and stop_after is not None:
-        stopping = replace(how.stopping, patience=how.epochs + 1)
-    monitor = Monitor(stopping, theta.copy())
-    plan = Plan(
-        ready.engine,
-        ready.objective,
-        request.optimizer,
-        how.schedule,
-        ready.rows,
-        ready.held_out,
-        how.batch_size,
-        epochs,
-        lambda j: ready.schema.columns[ready.schema.group[j]].name,
-        stop_after,
-        checkpoint,
-    )
-    lbfgs = isinstance(request.optimizer, LBFGS)
-    slots = None if isinstance(request.optimizer, LBFGS) else request.optimizer.init(net, theta)
-    state, run = begun or LoopState(theta, slots, rng, monitor), train_lbfgs if lbfgs else train
-    if checkpoint is not None:
-        checkpoint.restore(state, fingerprint(request, ready.sources, ready.engine))
-    if isinstance(on_epoch, Progress):
-        on_epoch.begin(state, epochs if stop_after is None else min(epochs, stop_after), ready)
-    if not state.stopped:
-        state = run(plan, state, on_epoch)
-    if checkpoint is not None and not state.interrupted:
-        checkpoint.finish(state)
-    return state
 
 
 def _finish(ready: Prepared, state: LoopState) -> Fit:
@@ -334,14 +318,15 @@ def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
 
 def _reestimate(ready: Prepared, result: Fit) -> None:
     """PCA and scaling once more, on all rows: the verdict has been taken."""
-    source, model = ready.source, result.model
+    source, model, schema = ready.source, result.model, ready.schema
     index = source.everything
-    kinds = [column.kind for column in ready.schema.columns]
-    all_rows = column_statistics(lambda: source.tiles(index), len(source.names))
-    schema = ready.schema.rescaled(
-        fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
-    )
-    rows = source.walked(schema, index, np.float64)
+    if ready.filler is None:  # it knows one scale
+        kinds = [column.kind for column in schema.columns]
+        all_rows = column_statistics(lambda: source.tiles(index), len(source.names))
+        schema = schema.rescaled(
+            fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
+        )
+    rows = source.walked(schema, index, np.float64, ready.filler)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     ratio = ready.schema.unit_of_residuals / schema.unit_of_residuals
     result.model = replace(

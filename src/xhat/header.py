@@ -97,6 +97,10 @@ CHECKS: dict[str, Check] = {
     ),
     "named": lambda v: isinstance(v, bool),
     "network": _fields(
+        ("filler",),
+        filler=_fields(
+            k=is_size, hidden=list_of(is_size), linear_path=lambda v: isinstance(v, bool)
+        ),
         k=is_size,
         hidden=list_of(is_size),
         activation=lambda v: is_text(v) and v in ACTIVATIONS,
@@ -135,6 +139,7 @@ def check_header(header: dict[str, Any]) -> None:
             raise ModelFileError(f"the field {name!r} of its header is not what it must be")
     _check_columns(header)
     _check_layers(header["network"])
+    _check_layers(header["network"].get("filler", header["network"]))
 
 
 def _check_columns(header: dict[str, Any]) -> None:

@@ -31,6 +31,8 @@ class Filling:
         How far hidden cells usually are from that; of counts the root of their dispersion.
     linear_share : ndarray of shape (d,)
         The same of what the columns' covariance alone expects.
+    own : ndarray of shape (d,) or None
+        How far cells usually are from the mean; None in older files.
     linear : Linear or None
         That covariance; None where there is none.
     """
@@ -38,6 +40,7 @@ class Filling:
     share: Floats
     spread: Floats
     linear_share: Floats
+    own: Floats | None = None
     linear: Linear | None = None
 
     def expected(self, Z_hat: Floats, of_linear: Floats, mean: Floats) -> Floats:
@@ -106,10 +109,11 @@ def settle(
     off += share**2 * said + other**2 * of_linear + 2 * share * other * both
     off = np.maximum(off, 0) / np.maximum(cells, 1e-300)
     spread = np.where(cells > 0, np.sqrt(off), residual)
+    own = np.maximum(np.sqrt(own / np.maximum(cells, 1e-300)), spread)
     counts = schema.counts
     dispersion = spread[counts] ** 2 * schema.spread[counts] / np.maximum(schema.fill[counts], 1e-9)
     spread[counts] = np.sqrt(dispersion)
-    return Filling(share, np.maximum(spread, residual), other, linear)
+    return Filling(share, np.maximum(spread, residual), other, own, linear)
 
 
 def _least_squares(

@@ -43,7 +43,8 @@ def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
         batch_size=request.batch_size or BATCH,
         optimizer_given=True,  # the rules are for fits that know how many steps they take
     )
-    ready = prepare(request, source, source, split_rows(source.n, 0.0, rng))
+    split = split_rows(source.n, 0.0, rng)
+    ready = prepare(request, source, source, split, alone=True)
     model = ready.model(ready.start(rng))
     return Fit(model, ready.baseline, ready.choices.said, measured=False)
 
@@ -64,7 +65,7 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
         objective,
         request.optimizer,
         request.schedule or RATE,
-        source.rows(schema, source.everything, fit.state.theta.dtype),
+        source.rows(schema, source.everything, fit.state.theta.dtype, model.filler),
         None,
         request.batch_size or BATCH,
         fit.state.epoch + 1,
@@ -95,7 +96,7 @@ def _objective(model: Model, request: Request, source: Source) -> Objective:
     corruption = request.corruption
     if corruption is None and model.rounds == 1:  # it was fitted to fill cells, and goes on so
         # By the rule of larger tables: these rows may be a small part of all
-        corruption, _ = auto.corruption(auto.SMALL, model.net.d, max(_missing(source), auto.HIDING))
+        corruption, _ = auto.hiding(auto.SMALL, model.net.d, max(_missing(source), auto.HIDING))
     ranges = model.schema.ranges(model.theta.dtype)
     return Objective(model.net, request.penalties, corruption, ranges)
 

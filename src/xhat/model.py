@@ -19,6 +19,7 @@ from xhat.data.batches import TILE, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.engines.base import Cells, Engine
 from xhat.engines.threads import in_order, thread_limit
+from xhat.filler import Filler
 from xhat.hidden import Filling
 from xhat.maths import heads
 from xhat.maths.objective import Batch
@@ -66,6 +67,8 @@ class Model:
         How unlike the usual rows a row is as a whole; None where too few rows were trained on.
     filling : Filling or None
         How far to trust what is expected of hidden cells; None in older files: in full.
+    filler : Filler or None
+        A second network, which says what hidden cells hold; None: this one does.
     """
 
     schema: Schema
@@ -76,6 +79,7 @@ class Model:
     rounds: int = ROUNDS
     code: CodePart | None = None
     filling: Filling | None = None
+    filler: Filler | None = None
     _cast: dict[str, Vector] = field(default_factory=dict, repr=False, init=False)
 
     def parameters(self, dtype: npt.DTypeLike) -> Vector:
@@ -270,13 +274,20 @@ class Model:
         theta = self.parameters(Z.dtype)
         return self.engine.decode(self.net, theta, self._code(Z)).astype(np.float64, copy=False)
 
-    def completed(self, raw: Matrix) -> Batch:
-        """Return encoded rows as the model is shown them when it is to fill them."""
-        return self._filled_in(raw, self.schema.encode(raw), self.rounds - 1)
+    def shown(self, raw: Matrix) -> Batch:
+        """Return encoded rows as they are shown to what fills them."""
+        return self._filled_in(raw, self.schema.encode(raw), self.filling_rounds)
 
-    def said_of(self, tile: Batch) -> Floats:
-        """Return what the model makes of the cells of such rows, encoded, float64."""
-        return np.asarray(heads.predict(self.net.blocks, self.output(tile.X)), np.float64)
+    @property
+    def filling_rounds(self) -> int:
+        """Rounds before such rows are read: a filler, and a denoising model, know the mean."""
+        return 0 if self.filler is not None else self.rounds - 1
+
+    def said_of(self, Z: Matrix) -> Floats:
+        """Return what is made of the cells of such rows, encoded, float64."""
+        if self.filler is not None:
+            return self.filler.said(Z)
+        return np.asarray(heads.predict(self.net.blocks, self.output(Z)), np.float64)
 
     def by_tile(
         self,
@@ -325,13 +336,16 @@ class Model:
     def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
         """Return encoded rows whose cells that say nothing hold what the model expects there.
 
-        These are missing cells and levels never seen. They start at the training mean; each round
-        replaces them by the reconstruction. A denoising model has learnt what the mean in place of
-        a cell means; any other one has not, and would expect nonsense of the other cells.
+        These are missing cells and levels never seen. They start at the training mean. A filler
+        says at once what they hold; without one, each round replaces them by the reconstruction. A
+        denoising model has learnt what the mean in place of a cell means; any other one has not,
+        and would expect nonsense of the other cells.
         """
-        if self.rounds == 1:
+        if self.rounds == 1 or not rounds:
             return tile
         silent = self._silent(raw, tile)
+        if self.filler is not None:
+            return self.filler.completed(tile, silent) if silent.size else tile
         some = silent.any(axis=1)
         if not some.any():
             return tile

@@ -27,6 +27,7 @@ from xhat.data.storage import Store
 from xhat.engines import choose
 from xhat.errors import ModelFileError, ParameterError
 from xhat.files import atomic
+from xhat.filler import Filler
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
 from xhat.hidden import Filling
@@ -47,6 +48,8 @@ ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "he
 CODE = ("code_stored", "code_constants")
 #: How hidden cells are filled; both or none: older files have none.
 FILLING = ("filling_share", "filling_spread", "filling_linear_share")
+#: How far cells are from the mean; older files do not say.
+OWN = "filling_own"
 #: The covariance that helps to fill them; both or none.
 LINEAR = ("filling_mean", "filling_covariance")
 #: What values that no fit wrote may end in.
@@ -93,7 +96,8 @@ def to_bytes(estimator: Autoencoder) -> bytes:
             "code_activation": net.code_activation,
             "tied": net.tied,
             "linear_path": net.linear_path,
-        },
+        }
+        | ({} if model.filler is None else {"filler": _shape_of(model.filler.net)}),
         "baseline_k": fit.baseline.net.k,
         "verdict": None if fit.verdict is None else dataclasses.asdict(fit.verdict),
         "history": fit.history,
@@ -118,10 +122,14 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         code = model.code
         tensors["code_stored"] = code.stored
         tensors["code_constants"] = np.array([code.unit, code.usual, code.weight])
+    if model.filler is not None:
+        tensors["filler_theta"] = model.filler.theta
     if model.filling is not None:
         filling, linear = model.filling, model.filling.linear
         found = (filling.share, filling.spread, filling.linear_share)
         tensors |= zip(FILLING, found, strict=True)
+        if filling.own is not None:
+            tensors[OWN] = filling.own
         if linear is not None:
             tensors |= zip(LINEAR, (linear.mean, linear.covariance), strict=True)
     for name, tensor in tensors.items():
@@ -132,6 +140,11 @@ def to_bytes(estimator: Autoencoder) -> bytes:
             )
     _check_kept(header)
     return pack(MODEL, header, tensors)
+
+
+def _shape_of(net: Network) -> dict[str, Any]:
+    """Return the shape of a network by the rules, as a filler is."""
+    return {"k": net.k, "hidden": list(net.hidden), "linear_path": net.linear_path}
 
 
 def _plain_parameters(estimator: Autoencoder) -> dict[str, Any]:
@@ -202,7 +215,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
     try:
-        header, arrays = unpack(MODEL, path, ARRAYS, optional=("code_", "filling_"))
+        header, arrays = unpack(MODEL, path, ARRAYS, optional=("code_", "filling_", "filler_"))
         check_header(header)
     except (Damaged, ModelFileError) as error:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
@@ -211,7 +224,9 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
 
 def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     schema = Schema(_restore_columns(header["columns"], tensors["scale"], tensors["fill"]))
-    net = _restore_network(header["network"], schema, tensors["theta"])
+    shape = {**header["network"]}
+    filler_shape = shape.pop("filler", None)
+    net = _restore_network(shape, schema, tensors["theta"], "theta")
     _check_shape("residual", tensors["residual"], (schema.d,))
     if not (tensors["residual"] > 0).all():
         raise ModelFileError("array 'residual' holds a spread that is not > 0")
@@ -233,6 +248,7 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     model = Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"])
     model.code = _restore_code(tensors, model)
     model.filling = _restore_filling(tensors, schema)
+    model.filler = _restore_filler(filler_shape, tensors, model)
     estimator._fit = Fit(  # noqa: SLF001
         model,
         Baseline(base, tensors["baseline"], mean),
@@ -290,11 +306,11 @@ def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...
     return tuple(columns)
 
 
-def _restore_network(described: dict[str, Any], schema: Schema, theta: Any) -> Network:
+def _restore_network(described: dict[str, Any], schema: Schema, theta: Any, name: str) -> Network:
     """Rebuild the network; its sizes are multiplied as whole numbers, which cannot overflow."""
     shape = {**described, "hidden": tuple(described["hidden"])}
     net = Network(schema.d, blocks=schema.blocks, **shape)
-    _check_shape("theta", theta, (sum(math.prod(part) for part in net.shapes.values()),))
+    _check_shape(name, theta, (sum(math.prod(part) for part in net.shapes.values()),))
     return net
 
 
@@ -322,17 +338,31 @@ def _restore_filling(tensors: dict[str, Any], schema: Schema) -> Filling | None:
     found = {name for name in tensors if name.startswith("filling_")}
     if not found:
         return None
-    if found not in ({*FILLING}, {*FILLING, *LINEAR}):
+    if found - {OWN} not in ({*FILLING}, {*FILLING, *LINEAR}):
         raise ModelFileError("it holds only some of the arrays of how cells are filled")
-    for name in (*FILLING, *LINEAR[:1]):
+    for name in (*FILLING, OWN, *LINEAR[:1]):
         if name in found:
             _check_shape(name, tensors[name], (schema.d,))
     share, spread, other = (tensors[name] for name in FILLING)
     if not ((share >= 0) & (share <= 1) & (other >= 0) & (other <= 1)).all():
         raise ModelFileError("array 'filling_share' or 'filling_linear_share' is no share")
-    if not (spread > 0).all():
-        raise ModelFileError("array 'filling_spread' holds a spread that is not > 0")
-    return Filling(share, spread, other, _restore_linear(tensors, schema))
+    own = tensors.get(OWN)
+    for name, values in (("filling_spread", spread), (OWN, own)):
+        if values is not None and not (values > 0).all():
+            raise ModelFileError(f"array {name!r} holds a spread that is not > 0")
+    return Filling(share, spread, other, own, _restore_linear(tensors, schema))
+
+
+def _restore_filler(described: Any, tensors: dict[str, Any], model: Model) -> Filler | None:
+    if (described is None) != ("filler_theta" not in tensors):
+        raise ModelFileError("it holds only a part of the network that fills cells")
+    if described is None:
+        return None
+    if model.filling is None or model.filling.own is None:
+        raise ModelFileError("it does not say how far to trust the network that fills cells")
+    shape = {"activation": "silu", "code_activation": "identity", **described}
+    net = _restore_network(shape, model.schema, tensors["filler_theta"], "filler_theta")
+    return Filler(model.schema, net, tensors["filler_theta"], model.engine)
 
 
 def _restore_linear(tensors: dict[str, Any], schema: Schema) -> Linear | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from xhat.data.statistics import column_statistics
 from xhat.engines import choose
 from xhat.engines.base import Engine
 from xhat.errors import DataError, ParameterError
+from xhat.filler import Filler
 from xhat.maths.corruption import Masking
 from xhat.maths.objective import Objective
 from xhat.maths.types import Matrix, Vector
@@ -43,9 +45,9 @@ class Prepared:
     others: Source  # where held-out and verdict rows come from
     split: Split
     schema: Schema
+    missing: float  # share of the cells
     size: Size
     shape: Shape
-    baseline: Baseline
     objective: Objective
     engine: Engine
     rows: Rows
@@ -53,6 +55,14 @@ class Prepared:
     choices: Choices
     #: Of the hidden biases before training, see auto.bias_spread.
     spread: float
+    filler: Filler | None
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """PCA of the training rows; of a filler only roughly, to start there."""
+        rows = self.source.walked(self.schema, self.split.train, np.float64, self.filler)
+        pca = fit_pca(rows, min(self.shape.net.k, self.schema.d))
+        return fit_baseline(rows, pca, self.schema.blocks, rough=self.request.fills)
 
     @property
     def sources(self) -> list[Source]:
@@ -77,9 +87,28 @@ class Prepared:
     def model(self, theta: Vector) -> Model:
         """Return a model, its scores not yet calibrated."""
         rounds = 1 if isinstance(self.objective.corruption, Masking) else ROUNDS
-        return Model(
-            self.schema, self.shape.net, theta, np.ones(self.shape.net.d), self.engine, rounds
-        )
+        residual = np.ones(self.shape.net.d)
+        model = Model(self.schema, self.shape.net, theta, residual, self.engine, rounds)
+        model.filler = self.filler
+        return model
+
+    def again(
+        self, request: Request, split: Split | None = None, filler: Filler | None = None
+    ) -> Prepared:
+        """Settle another network, other rows, or rows completed by a filler; the schema stays."""
+        table = _Table(self.source, self.others, split or self.split, self.schema, self.missing)
+        return _settle(request, table, Choices(), filler)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows, their split and their schema."""
+
+    source: Source
+    others: Source
+    split: Split
+    schema: Schema
+    missing: float
 
 
 def _training_dtype(request: Request, source: Source) -> np.dtype[np.floating]:
@@ -87,12 +116,18 @@ def _training_dtype(request: Request, source: Source) -> np.dtype[np.floating]:
 
 
 def prepare(
-    request: Request, source: Source, others: Source, split: Split, like: Schema | None = None
+    request: Request,
+    source: Source,
+    others: Source,
+    split: Split,
+    like: Schema | None = None,
+    *,
+    alone: bool = False,
 ) -> Prepared:
-    """Settle schema (see fit_schema for ``like``), network, baseline and engine."""
-    choices = Choices()
-    dtype = _training_dtype(request, source)
-    choices.said["training dtype"] = str(dtype)
+    """Settle schema (see fit_schema for ``like``), network and engine.
+
+    A network that is ``alone`` learns to fill cells as well, where there are missing ones.
+    """
     everything = column_statistics(lambda: _all_rows(source, others), len(source.names))
     kinds = resolve_kinds(source.names, request.heads, everything, source.forms)
     schema = fit_schema(
@@ -101,27 +136,42 @@ def prepare(
     _check_squares(schema)
     source.check(schema, split.train)
     others.check(schema, split.unseen)
-    precise = source.walked(schema, split.train, np.float64)
     if not schema.textbook:
+        precise = source.walked(schema, split.train, np.float64)
         losses = mean_losses(precise, schema.blocks, schema.fill)
         schema = schema.balanced(schema.by_column(losses)[0])
-    rows = source.rows(schema, split.train, dtype)
-    held_out = others.rows(schema, split.held_out, dtype) if len(split.held_out) else None
-    missing, rank = float(everything.missing.mean()), _rank(request, rows, schema.d)
-    size = Size(rows.n, len(source.names), schema.d, rank, missing)
+    choices, missing = Choices(), float(everything.missing.mean())
+    if alone and request.corruption is None:
+        corruption = choices.settle(
+            "corruption", None, lambda: auto.hiding(len(split.train), schema.d, missing)
+        )
+        request = replace(request, corruption=corruption)
+    return _settle(request, _Table(source, others, split, schema, missing), choices, None)
+
+
+def _settle(request: Request, table: _Table, choices: Choices, filler: Filler | None) -> Prepared:
+    """Encode the rows; settle network, objective and engine."""
+    source, others, split, schema = table.source, table.others, table.split, table.schema
+    exact, dtype = request.exact(source.n), _training_dtype(request, source)
+    choices.said["training dtype"] = str(dtype)
+    rows = source.rows(schema, split.train, dtype, filler)
+    held_out = None
+    if len(split.held_out):
+        held_out = others.rows(schema, split.held_out, dtype, filler)
+    rank = _rank(request, rows, schema.d)
+    empty = table.missing if isinstance(request.corruption, Masking) else 0.0
+    size = Size(rows.n, len(source.names), schema.d, rank, empty)
     shape = settle_network(request, size, schema.blocks, choices)
-    exact = request.exact(source.n)
     request = settle_optimizer(request, size, choices, exact=exact)
     spread = choices.settle(
         "hidden biases",
         None,
         lambda: auto.bias_spread(exact=exact, linear_path=shape.net.linear_path),
     )
-    corruption = choices.settle(
-        "corruption", request.corruption, lambda: auto.corruption(rows.n, schema.d, missing)
-    )
-    objective = Objective(shape.net, request.penalties, corruption, schema.ranges(dtype))
-    baseline = fit_baseline(precise, fit_pca(precise, min(shape.net.k, schema.d)), schema.blocks)
+    if "corruption" not in choices.said:
+        choices.settle("corruption", request.corruption, lambda: (None, "by default"))
+    columns = schema.ranges(dtype)
+    objective = Objective(shape.net, request.penalties, request.corruption, columns)
     optimizer = None if isinstance(request.optimizer, LBFGS) else request.optimizer
     try:
         engine, reason = choose(request.engine, objective, optimizer)
@@ -134,15 +184,16 @@ def prepare(
         others,
         split,
         schema,
+        table.missing,
         size,
         shape,
-        baseline,
         objective,
         engine,
         rows,
         held_out,
         choices,
         spread,
+        filler,
     )
 
 

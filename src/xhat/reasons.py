@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from xhat.auto import EXPLAINED
 from xhat.maths import heads
 from xhat.maths.objective import Batch
 from xhat.maths.types import Matrix
 from xhat.model import Model
+from xhat.odds import log_odds
 
 Floats = npt.NDArray[np.float64]
-#: Columns up to which every cell is hidden once: the work of one to three scorings for each.
-MOST = 100
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Reasons:
     nats : ndarray of shape (n, parts)
         Every column's part of the score, float64, and the code's if that has one.
     expected : ndarray of shape (n, columns)
-        Raw values: what a row's other cells say of each, or with more than MOST columns what it was
-        scored against.
+        Raw values: what a row's other cells say of each, or with more than EXPLAINED columns what
+        it was scored against.
     """
 
     nats: Floats
@@ -54,22 +54,24 @@ def parts(model: Model, X: object) -> Floats:
     """Return the parts of every row's score, (n, parts).
 
     What a row's clipped cells add to the score is shared out in proportion to how far it falls when
-    each of them is hidden, where it falls at all; what a cell outside the clip range adds more, and
-    a level never seen in training, belongs to it alone (equations 57 to 59). A row whose score
-    falls by no cell, and tables of one column or more than MOST, have the columns' own terms.
+    each of them is hidden and, where there is a filler, how much likelier it is a chance draw than
+    what the others say of it, as far as these are positive; what a cell outside the clip range adds
+    more, and a level never seen in training, belongs to it alone (equations 57 to 64). A row with
+    no such cell, and tables of one column or more than EXPLAINED, have the columns' own terms.
     """
     return _of_rows(model, X, expect=False) if _hides(model) else model.nats(X)
 
 
 def _hides(model: Model) -> bool:
-    return 1 < len(model.schema.columns) <= MOST
+    return 1 < len(model.schema.columns) <= EXPLAINED
 
 
 def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
     """Return the parts of every row's score and, if asked for, what is expected beside them.
 
-    A missing cell hides nothing: its fall is 0. A model that never learnt what the mean in place of
-    a cell means is shown what it makes of that mean; other missing cells stay filled as they are.
+    A missing cell hides nothing: its part is 0. Where no filler says what a hidden cell holds, a
+    model that never learnt what the mean in place of a cell means is shown what it makes of that
+    mean; other missing cells stay filled as they are.
     """
     all_nats, nats = model.all_nats(), model.seen_nats()
 
@@ -77,13 +79,13 @@ def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
         whole, clipped = all_nats(raw, tile), replace(tile, X=model.schema.clip(tile.X))
         own, code = np.split(whole, [raw.shape[1]], axis=1)
         inside = nats(clipped)
-        falls, expected = _falls(model, raw, clipped, inside.sum(axis=1), nats, expect=expect)
-        return np.hstack([_shared_out(own, inside, falls), code, expected])
+        signs, expected = _signs(model, raw, clipped, inside.sum(axis=1), nats, expect=expect)
+        return np.hstack([_shared_out(own, inside, signs), code, expected])
 
     return model.of_rows(X, hide_each)
 
 
-def _falls(
+def _signs(
     model: Model,
     raw: Matrix,
     clipped: Batch,
@@ -92,34 +94,42 @@ def _falls(
     *,
     expect: bool,
 ) -> tuple[Floats, Floats]:
-    """Return how far the score falls without each cell, 0 at least, and what is expected there."""
+    """Return how much speaks against each cell, 0 at least, and what is expected there."""
     schema = model.schema
-    falls, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
+    signs, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
     X = clipped.X.copy()
     mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place] = schema.fill[place], 0
-        if model.rounds > 1:
-            X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
+        said = _rebuilt(model, X)
+        if model.filler is not None or model.rounds > 1:
+            X[:, place] = schema.inside(said)[:, place]
         if expect:
-            expected[:, j] = schema.decode(_rebuilt(model, X))[:, j]
-        fall = score - nats(Batch(X, None, mask)).sum(axis=1)  # (57)
-        falls[:, j] = np.where(np.isnan(raw[:, j]), 0, np.maximum(fall, 0))
+            told = said if model.filler is not None else _rebuilt(model, X)
+            expected[:, j] = schema.decode(told)[:, j]
+        sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
+        if model.filler is not None and model.filling is not None:
+            odds = log_odds(schema, model.filling, j, clipped.X, said)
+            known = np.ones(len(raw)) if clipped.mask is None else clipped.mask[:, place.start]
+            sign = np.maximum(sign + known * odds, 0)  # (64)
+        signs[:, j] = np.where(np.isnan(raw[:, j]), 0, sign)
         X[:, place] = clipped.X[:, place]
         mask[:, place] = 1 if clipped.mask is None else clipped.mask[:, place]
-    return falls, expected
+    return signs, expected
 
 
-def _shared_out(own: Floats, inside: Floats, falls: Floats) -> Floats:
-    """Return the parts: of what the clipped cells cost by their falls, the rest to each its own."""
+def _shared_out(own: Floats, inside: Floats, signs: Floats) -> Floats:
+    """Return the parts: of what the clipped cells cost by their signs, the rest to each its own."""
     common = np.minimum(own, inside)
-    total = falls.sum(axis=1, keepdims=True)
-    shared = falls / np.where(total > 0, total, 1.0) * common.sum(axis=1, keepdims=True)  # (58)
+    total = signs.sum(axis=1, keepdims=True)
+    shared = signs / np.where(total > 0, total, 1.0) * common.sum(axis=1, keepdims=True)  # (58)
     return np.where(total > 0, shared, common) + np.maximum(own - inside, 0)  # (59)
 
 
 def _rebuilt(model: Model, X: Matrix) -> Floats:
-    """Return the reconstructions of encoded rows as they are scored: clipped."""
+    """Return what is made of encoded rows, clipped: by the filler where there is one."""
+    if model.filler is not None:
+        return model.filler.said(X)
     A_hat = model.output(model.schema.clip(X))
     return np.asarray(heads.predict(model.net.blocks, A_hat), np.float64)

@@ -44,6 +44,8 @@ class Request:
     validation_fraction: float
     stopping: EarlyStopping | None
     engine: str
+    #: Whether it is a filler that is asked for, and no model.
+    fills: bool = False
 
     @property
     def lbfgs(self) -> bool:
@@ -76,7 +78,7 @@ class Size:
     columns: int
     encoded: int
     rank: int
-    missing: float  # share of the cells
+    missing: float  # share of the cells, where these are to be filled
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from xhat.data.batches import DenseRows, LazyRows, Rows, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.data.containers import Storage
 from xhat.data.scratch import Blocks
+from xhat.filler import Filler
 from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix, Vector
 
@@ -28,6 +29,12 @@ Index = Integers | range
 MAX_HELD_OUT, MAX_VERDICT = 20_000, 10_000
 #: From this many rows on the verdict is taken on rows of its own.
 OWN_VERDICT = 200
+
+
+def encode(raw: object, schema: Schema, dtype: npt.DTypeLike, filler: Filler | None) -> Batch:
+    """Return encoded rows; the filler, if there is one, completes them."""
+    batch = schema.encode(raw, dtype)
+    return batch if filler is None else filler.completed(batch)
 
 
 @dataclass(frozen=True)
@@ -78,25 +85,32 @@ class Source:
         """Return some rows, dense."""
         return dense(self.X[index])  # type: ignore[index]
 
-    def rows(self, schema: Schema, index: Index, dtype: npt.DTypeLike) -> Rows:
-        """Return rows that are encoded once; weights are scaled to mean 1 over them."""
+    def rows(
+        self, schema: Schema, index: Index, dtype: npt.DTypeLike, filler: Filler | None = None
+    ) -> Rows:
+        """Return rows that are encoded once; weights are scaled to mean 1 over them.
+
+        Missing cells hold the mean, or what the filler says of them.
+        """
         if self.lazy:
-            return self.walked(schema, index, dtype)
+            return self.walked(schema, index, dtype, filler)
         X, mask = np.empty((len(index), schema.d), dtype), None
         for part, place in self._places(index):
-            batch = schema.encode(self.raw(part), dtype)
+            batch = encode(self.raw(part), schema, dtype, filler)
             X[place] = batch.X
             if batch.mask is not None:
                 mask = np.ones_like(X) if mask is None else mask
                 mask[place] = batch.mask
         return DenseRows(Batch(X, self._weight(index, dtype), mask))
 
-    def walked(self, schema: Schema, index: Index, dtype: npt.DTypeLike) -> Rows:
+    def walked(
+        self, schema: Schema, index: Index, dtype: npt.DTypeLike, filler: Filler | None = None
+    ) -> Rows:
         """Return rows that are encoded again whenever they are taken, for a walk or two."""
         plain = scipy.sparse.issparse(self.X) and schema.plain
         scale = (schema.center, schema.spread) if plain else None
-        encode = functools.partial(schema.encode, dtype=dtype)
-        return LazyRows(self.X, encode, index, schema.d, self._weight(index, dtype), scale)
+        work = functools.partial(encode, schema=schema, dtype=dtype, filler=filler)
+        return LazyRows(self.X, work, index, schema.d, self._weight(index, dtype), scale)
 
     def _weight(self, index: Index, dtype: npt.DTypeLike) -> Vector | None:
         if self.weight is None:

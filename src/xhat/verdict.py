@@ -130,7 +130,7 @@ def compare(
     model: Model, baseline: Baseline, source: Source, index: Index, rows: str, *, is_pca: bool
 ) -> Comparison:
     """Return the losses of mean, PCA and model on the same rows, in float64."""
-    encoded = source.walked(model.schema, index, np.float64)
+    encoded = source.walked(model.schema, index, np.float64, model.filler)
 
     parameters = (
         baseline.of_mean(),

@@ -1,0 +1,63 @@
+"""How much likelier a cell is a chance draw from its column than what the row's others say of it.
+
+Knows: encoded rows, what is said of hidden cells and how far off that usually is. Must not know:
+scores, models (docs/maths.md, 22).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from xhat.data.columns import Schema
+from xhat.hidden import Filling
+from xhat.maths.types import Matrix
+
+Floats = npt.NDArray[np.float64]
+#: Degrees of freedom of the distances: cells far from what is said of them are not that rare.
+FREEDOM = 4
+#: What chance draws are of what is said of a level, at least: nothing is certain.
+CHANCE = 0.02
+#: The smallest share of a level.
+NEVER = 1e-9
+#: The smallest mean of counts.
+LEAST = 1e-3
+
+
+def log_odds(schema: Schema, filling: Filling, j: int, Z: Matrix, Z_hat: Floats) -> Floats:
+    """Return ``log(chance / said)`` of the cells of column j, (n,), in nats.
+
+    Parameters
+    ----------
+    schema : Schema
+    filling : Filling
+        With ``own``: how far cells are from the mean, and from what is said of them.
+    j : int
+        Number of the table column.
+    Z, Z_hat : ndarray of shape (n, encoded columns)
+        The cells, clipped, and what the others say of them.
+    """
+    assert filling.own is not None
+    start, width = int(schema.starts[j]), schema.columns[j].width
+    place = slice(start, start + width)
+    z, z_hat, fill = np.asarray(Z[:, place], np.float64), Z_hat[:, place], schema.fill[place]
+    if schema.squared[start] or schema.counts[start]:
+        spread = np.full(len(z), filling.spread[start])
+        if schema.counts[start]:  # the root of a dispersion
+            mean = np.maximum(z_hat[:, 0], LEAST)
+            spread *= np.sqrt(mean / schema.spread[start])
+        said = _distance((z - z_hat)[:, 0] / spread) + np.log(spread)
+        own = filling.own[start]
+        return np.asarray(said - _distance((z - fill)[:, 0] / own) - np.log(own))  # (62)
+    fill = np.clip(fill, NEVER, 1 - NEVER)
+    if width == 1:
+        z, z_hat, fill = (np.stack([1 - v, v], axis=-1) for v in (z[:, 0], z_hat[:, 0], fill[0]))
+    said = np.maximum(z_hat, 0)
+    said = said / np.maximum(said.sum(axis=1, keepdims=True), LEAST)
+    said = (said + CHANCE * fill) / (1 + CHANCE)
+    return np.asarray(z @ np.log(fill) - (z * np.log(said)).sum(axis=1))  # (63)
+
+
+def _distance(r: Floats) -> Floats:
+    """Return minus the logarithm of Student's t density, but for a constant."""
+    return np.asarray((FREEDOM + 1) / 2 * np.log1p(r * r / FREEDOM))

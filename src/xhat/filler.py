@@ -54,7 +54,10 @@ class Filler:
         return np.asarray(heads.predict(self.net.blocks, A_hat), np.float64)
 
     def completed(self, batch: Batch, hidden: Flags | None = None) -> Batch:
-        """Return encoded rows whose hidden cells (None: the missing ones) hold what it says."""
+        """Return encoded rows whose hidden cells (None: the missing ones) hold what it says.
+
+        Of a category that is one level, as in the rows that the model knows.
+        """
         if hidden is None:
             if batch.mask is None:
                 return batch
@@ -63,6 +66,6 @@ class Filler:
         if not some.any():
             return batch
         X, part = batch.X.copy(), batch.X[some]
-        said = self.schema.inside(self.said(part))
+        said = self.schema.likeliest(self.said(part))
         X[some] = np.where(hidden[some], said, part)
         return replace(batch, X=X)

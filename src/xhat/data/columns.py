@@ -16,7 +16,7 @@ import scipy.sparse
 
 from xhat.data.batches import Affine
 from xhat.data.column import Column
-from xhat.data.kinds import Categorical, Count, Real
+from xhat.data.kinds import Binary, Categorical, Count, Real
 from xhat.data.unseen import Unseen
 from xhat.maths import corruption
 from xhat.maths.heads import Block, Softmax
@@ -225,6 +225,18 @@ class Schema:
         high = self._spread_out([column.high for column in self.columns]).astype(Z.dtype)
         clipped: Matrix = np.clip(Z, low, high)
         return clipped
+
+
+    def likeliest(self, Z: Matrix) -> Matrix:
+        """Return encoded values that a row could hold: of categories one level, moved inside."""
+        found = self.inside(Z)
+        for start, column in zip(self.starts, self.columns, strict=True):
+            place = slice(start, start + column.width)
+            if isinstance(column.kind, Categorical):
+                found[:, place] = np.eye(column.width)[Z[:, place].argmax(axis=1)]
+            elif isinstance(column.kind, Binary):
+                found[:, place] = Z[:, place] > 0.5
+        return found
 
 
 def _standardised(X: Matrix, center: Floats, spread: Floats) -> Matrix:

@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from xhat import Autoencoder, Masking
+from xhat.maths.objective import Batch
 
 CANCER = load_breast_cancer().data
 
@@ -28,10 +30,24 @@ def columns_score(model, X):
     return model.nats(X)[:, : len(model.schema.columns)].sum(axis=1)
 
 
+def told_without(ae, raw, j):
+    """Return encoded rows and their mask without cell j, and what the filler says of them."""
+    model = ae._fit.model
+    ((_, tile),) = model.by_tile(raw, lambda _, tile: tile)
+    place = np.flatnonzero(model.schema.group == j)
+    X, mask = tile.X.copy(), np.ones_like(tile.X) if tile.mask is None else tile.mask.copy()
+    X[:, place], mask[:, place] = model.schema.fill[place], 0
+    return X, mask, model.filler.said(X), place
+
+
 def hidden_score(ae, raw, j):
     """Return the columns' score of rows without cell j, filled as a model reads a missing cell."""
     model, bare = ae._fit.model, raw.copy()
     bare[:, j] = np.nan
+    if model.filler is not None:
+        X, mask, said, place = told_without(ae, raw, j)
+        X[:, place] = model.schema.likeliest(said)[:, place]
+        return model.column_nats()(bare, Batch(X, None, mask)).sum(axis=1)
     if model.rounds == 1:
         return columns_score(model, bare)
     nats = model.column_nats()
@@ -39,14 +55,32 @@ def hidden_score(ae, raw, j):
     return np.vstack(found).sum(axis=1)
 
 
+def witness(ae, raw, j):
+    """Return equations 62 and 63: how much likelier the cells are as draws from their column."""
+    filling, schema = ae._fit.model.filling, ae._fit.model.schema
+    _, _, said, place = told_without(ae, raw, j)
+    z, q = schema.encode(raw).X[:, place], schema.fill[place]
+    if len(place) > 1:
+        level, p = z.argmax(axis=1), said[:, place]
+        p = p / p.sum(axis=1, keepdims=True)
+        chosen = p[np.arange(len(p)), level]
+        return np.log(q[level]) - np.log((chosen + 0.02 * q[level]) / 1.02)
+    own, off = filling.own[place[0]], filling.spread[place[0]]
+    chance = stats.t(4, q[0], own).logpdf(z[:, 0])
+    return chance - stats.t(4, said[:, place[0]], off).logpdf(z[:, 0])
+
+
 def parts_by_hand(ae, X):
-    """Return equations 57 to 59, row by row and cell by cell."""
+    """Return equations 57 to 59, row by row and cell by cell, with a filler 62 to 64."""
     model, d = ae._fit.model, X.shape[1]
     schema = model.schema
     clipped = schema.decode(schema.clip(schema.encode(X).X))
     clipped[np.isnan(X)] = np.nan
     own, inside = (model.nats(rows)[:, :d] for rows in (X, clipped))
     falls = np.column_stack([inside.sum(axis=1) - hidden_score(ae, clipped, j) for j in range(d)])
+    if model.filler is not None:
+        witnesses = np.column_stack([witness(ae, clipped, j) for j in range(d)])
+        falls = np.maximum(falls, 0) + witnesses
     falls[np.isnan(X)] = 0
     found = np.empty_like(own)
     for i in range(len(X)):
@@ -56,12 +90,12 @@ def parts_by_hand(ae, X):
     return found
 
 
-@pytest.mark.parametrize("corruption", [None, Masking(0.2)], ids=["as found", "told"])
-def test_parts_of_a_denoising_model(frame, corruption):
+@pytest.mark.parametrize("corruption", [None, Masking(0.2)], ids=["filler", "denoising"])
+def test_parts_of_rows_with_missing_cells(frame, corruption):
     ae = Autoencoder(2, random_state=0, max_iter=5, corruption=corruption).fit(frame)
     rows = frame.iloc[:50].copy()
     rows.loc[rows.index[1::5], "c"] += 30
-    assert ae._fit.model.rounds == 1
+    assert (ae._fit.model.filler is None) == (corruption is not None)
     X, parts = ae._read(rows), ae.explain(rows).to_numpy()
     np.testing.assert_allclose(parts[:, :5], parts_by_hand(ae, X), rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(parts[:, 5], ae._fit.model.nats(X)[:, 5])
@@ -69,8 +103,9 @@ def test_parts_of_a_denoising_model(frame, corruption):
 
 
 def test_parts_of_a_model_that_never_learnt_to_fill():
-    ae = Autoencoder(random_state=0, max_iter=40).fit(CANCER)
+    ae = Autoencoder(random_state=0, hidden=(), max_iter=40).fit(CANCER)
     assert ae._fit.model.rounds > 1
+    assert ae._fit.model.filler is None
     X = CANCER[:40].copy()
     X[::3, 4] *= 10
     np.testing.assert_allclose(ae.explain(X)[:, :30], parts_by_hand(ae, X), rtol=1e-7, atol=1e-7)

@@ -336,22 +336,22 @@ class Model:
     def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
         """Return encoded rows whose cells that say nothing hold what the model expects there.
 
-        These are missing cells and levels never seen. They start at the training mean. A filler
-        says at once what they hold; without one, each round replaces them by the reconstruction. A
-        denoising model has learnt what the mean in place of a cell means; any other one has not,
-        and would expect nonsense of the other cells.
+        These are missing cells and levels never seen. They start at the training mean, or at what
+        the filler says; each round replaces them by the reconstruction, one of them after the
+        filler. A denoising model has learnt what the mean in place of a cell means; any other one
+        has not, and would expect nonsense of the other cells.
         """
         if self.rounds == 1 or not rounds:
             return tile
         silent = self._silent(raw, tile)
-        if self.filler is not None:
-            return self.filler.completed(tile, silent) if silent.size else tile
+        if self.filler is not None and silent.size:
+            tile, rounds = self.filler.completed(tile, silent), 1
         some = silent.any(axis=1)
         if not some.any():
             return tile
         part, silent = tile.X[some], silent[some]
         for _ in range(rounds):
-            Z_hat = heads.predict(self.net.blocks, self.output(part))
+            Z_hat = heads.predict(self.net.blocks, self.output(self.schema.clip(part)))
             part = np.where(silent, self.schema.inside(Z_hat), part).astype(part.dtype)
         X = tile.X.copy()
         X[some] = part

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xhat import Autoencoder
+from xhat import Autoencoder, Masking
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_filled_rows_stand_alone(ae, table):
 def test_a_denoising_model_is_shown_what_it_was_trained_on(table):
     holes = table.copy()
     holes.loc[::7, "a"] = np.nan
-    ae = Autoencoder(2, random_state=0, max_iter=3).fit(holes)
+    ae = Autoencoder(2, corruption=Masking(0.1), random_state=0, max_iter=3).fit(holes)
     model = ae._fit.model
     assert model.rounds == 1
     raw = np.array([[np.nan, 0.0, 0.0, 0.0]])

@@ -92,7 +92,7 @@ def fit(
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
         # Its random numbers are not the model's, which are the same with and without it
-        taught = train_filler(ready, np.random.default_rng(_seed(copy.deepcopy(rng))))
+        taught = train_filler(ready, _seed(copy.deepcopy(rng)))
         ready = _beside(ready, taught.filler)
         if not taught.interrupted:
             return _finish(ready, train_network(ready, rng, on_epoch, checkpoint=checkpoint))
@@ -148,7 +148,7 @@ def _fit_small(
     seed = _seed(rng)
     pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
-    taught = train_filler(final, np.random.default_rng(seed))
+    taught = train_filler(final, seed)
     if taught.interrupted:
         raise KeyboardInterrupt
     final = _beside(final, taught.filler)
@@ -178,13 +178,9 @@ def _fit_small(
         return _finish(final, state)
     model = final.model(state.monitor.best_theta) if cross.epoch else final.pca()
     model.residual = in_encoded_units(cross.residual, model)
-    linear, hidden = covariance(model, source, pool), cross.hidden
-    learnt: Index = pool
-    if model.filler is not None:
-        learnt = taught.split.train
-        half = covariance(model, source, learnt)
-        hidden = [hide(model, half, *source.subset(taught.split.held_out))]
-    known = hide(model, linear, *source.subset(learnt))
+    linear = covariance(model, source, pool)
+    known = hide(model, linear, *source.subset(pool))
+    hidden = cross.hidden or taught.hidden
     model.filling = settle(hidden, known, model.schema, model.residual, linear)
     model.code = constants_of(cross.code, store_codes(model, source, pool))
     if cross.trained < FOLDS:

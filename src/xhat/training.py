@@ -11,21 +11,19 @@ import numpy as np
 import scipy.sparse
 
 from xhat import auto
+from xhat.crossfit import FOLDS, CrossFit, cross_fit, folds
 from xhat.filler import Filler
 from xhat.fingerprint import fingerprint
-from xhat.foldruns import OnEpoch
+from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
+from xhat.hidden import Hidden
 from xhat.maths.corruption import Masking
 from xhat.preparing import Prepared
 from xhat.progress import Progress
 from xhat.settings import Choices, Request, settle_training
-from xhat.sources import Split
 from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState, Plan, train, train_lbfgs
 from xhat.train.monitor import Monitor
 from xhat.train.optimizers import LBFGS, Adam
-
-#: Share of the rows of a small table that choose the filler's epoch: it has no folds.
-HELD_OUT = 0.2
 
 
 def train_network(
@@ -81,18 +79,27 @@ def train_network(
 
 @dataclass(frozen=True)
 class Taught:
-    """A filler, if there is one, the rows that it knows, and whether Ctrl-C ended its training."""
+    """A filler, if there is one, and how its training went.
+
+    Attributes
+    ----------
+    filler : Filler or None
+    hidden : list of Hidden
+        What its like said of cells of rows held out from them, for small tables.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
+    """
 
     filler: Filler | None
-    split: Split
+    hidden: list[Hidden]
     interrupted: bool = False
 
 
-def train_filler(ready: Prepared, rng: np.random.Generator) -> Taught:
+def train_filler(ready: Prepared, seed: int) -> Taught:
     """Return a network that learnt to say hidden cells.
 
     None where the model itself learns that, is as shallow as asked for, or reads sparse rows; the
-    choices say why.
+    choices say why. Of a small table five folds choose the epoch (crossfit.py), as the model's.
     """
     request, schema = ready.request, ready.schema
     if isinstance(request.corruption, Masking):
@@ -105,32 +112,60 @@ def train_filler(ready: Prepared, rng: np.random.Generator) -> Taught:
     how, reason = auto.filler(n, d, schema.d, ready.missing)
     if how is None:
         return _without(ready, reason)
-    wish = _wish(request, how)
-    split = ready.split
-    if ready.others is ready.source and request.exact(ready.source.n):
-        split = _in_two(ready, rng)
-    asked = ready.again(wish, split)
+    asked = ready.again(_wish(request, how))
+    epochs = _epochs(asked, request, how)
+    asked = replace(asked, request=replace(asked.request, epochs=epochs))
+    said = f"{how.corruption}, {how.n_components} units, "
+    if asked.held_out is None and asked.request.exact(ready.source.n):
+        filler, cross = _cross_fitted(asked, seed)
+        ready.choices.said["filler"] = f"{said}epoch {cross.epoch} of {epochs} ({reason})"
+        return Taught(filler, cross.hidden)
+    state = train_network(asked, np.random.default_rng(seed), lambda _: None)
+    best = state.monitor.best_epoch
+    ready.choices.said["filler"] = f"{said}epoch {best} of {epochs} ({reason})"
+    filler = Filler(schema, asked.shape.net, state.monitor.best_theta, asked.engine)
+    return Taught(filler, [], state.interrupted)
+
+
+def _cross_fitted(asked: Prepared, seed: int) -> tuple[Filler, CrossFit]:
+    """Return the filler of all rows of a small table, and what five folds said."""
+    net = asked.shape.net
+    same = replace(asked.request, hidden=net.hidden)  # folds differ by a row
+
+    def train_fold(
+        part: Prepared, epochs: int, on_epoch: OnEpoch, begun: LoopState | None
+    ) -> LoopState:
+        return train_network(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
+
+    epochs = same.epochs or 1
+    runs = FoldRuns(
+        lambda split: asked.again(same, split), train_fold, epochs_between(net.size, FOLDS, epochs)
+    )
+    splits = folds(np.asarray(asked.split.train), np.random.default_rng(seed))
+    cross = cross_fit(splits, runs, epochs, asked.source)
+    if not cross.epoch:
+        base = asked.baseline
+        return Filler(asked.schema, base.net, base.theta, asked.engine), cross
+    state = train_network(asked, np.random.default_rng(seed), lambda _: None, cross.epoch)
+    if state.interrupted:
+        raise KeyboardInterrupt
+    return Filler(asked.schema, net, state.monitor.best_theta, asked.engine), cross
+
+
+def _epochs(whole: Prepared, request: Request, how: auto.Filling) -> int:
+    """Return its share of the usual epochs, or of the model's, if these were given and are less."""
+    exact, weights = whole.request.exact(whole.source.n), whole.shape.net.size
     usual = settle_training(
-        wish,
-        asked.size,
-        asked.shape.net.size,
-        exact=wish.exact(ready.source.n),
-        choices=Choices(),
+        whole.request, whole.size, weights, exact=exact, choices=Choices()
     ).epochs
     if request.epochs is not None:
         usual = min(usual, request.epochs)
-    epochs = max(1, round(how.share * usual))
-    asked = replace(asked, request=replace(asked.request, epochs=epochs))
-    state = train_network(asked, rng, lambda _: None)
-    filler = Filler(schema, asked.shape.net, state.monitor.best_theta, asked.engine)
-    said = f"{how.corruption}, {how.n_components} units, epoch {state.monitor.best_epoch} of "
-    ready.choices.said["filler"] = f"{said}{epochs} ({reason})"
-    return Taught(filler, split, state.interrupted)
+    return max(1, round(how.share * usual))
 
 
 def _without(ready: Prepared, reason: str) -> Taught:
     ready.choices.said["filler"] = f"None ({reason})"
-    return Taught(None, ready.split)
+    return Taught(None, [])
 
 
 def _wish(request: Request, how: auto.Filling) -> Request:
@@ -152,11 +187,3 @@ def _wish(request: Request, how: auto.Filling) -> Request:
         stopping=None,
         fills=True,
     )
-
-
-def _in_two(ready: Prepared, rng: np.random.Generator) -> Split:
-    """Split the rows of a small table that are not the verdict's."""
-    split = ready.split
-    pool = rng.permutation(np.concatenate([split.train, split.held_out]))
-    held = min(max(1, round(HELD_OUT * len(pool))), len(pool) - 1)
-    return Split(np.sort(pool[held:]), np.sort(pool[:held]), split.verdict)

@@ -226,7 +226,6 @@ class Schema:
         clipped: Matrix = np.clip(Z, low, high)
         return clipped
 
-
     def likeliest(self, Z: Matrix) -> Matrix:
         """Return encoded values that a row could hold: of categories one level, moved inside."""
         found = self.inside(Z)

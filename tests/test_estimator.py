@@ -233,13 +233,13 @@ def test_the_folds_of_a_wide_table_train_equally_long(monkeypatch):
 
 def test_folds_stop_where_nothing_beats_pca(monkeypatch):
     """Noise is PCA's after two folds; the residuals, scores and the verdict come from all five."""
-    trained, train = [], fitting._train
+    trained, train = [], fitting.train_network
 
     def counted(ready, rng, on_epoch, stop_after=None, *rest, **more):
         trained.append(stop_after)
         return train(ready, rng, on_epoch, stop_after, *rest, **more)
 
-    monkeypatch.setattr(fitting, "_train", counted)
+    monkeypatch.setattr(fitting, "train_network", counted)
     X = np.random.default_rng(0).normal(size=(150, 8))
     ae = Autoencoder(2, max_iter=40, random_state=0).fit(X)
     assert trained[-6:] == [0] * 6
@@ -303,7 +303,9 @@ def test_the_verdict_on_a_model_that_fills_cells_says_what_it_judges():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1500, 3)) @ rng.normal(size=(3, 9)) + 0.01 * rng.normal(size=(1500, 9))
     X[rng.random(X.shape) < 0.2] = np.nan
-    verdict = Autoencoder(8, random_state=0, max_iter=3).fit(X).verdict_
+    verdict = (
+        Autoencoder(8, corruption=Masking(0.2, 0.2), random_state=0, max_iter=3).fit(X).verdict_
+    )
     assert verdict.fills
     assert verdict.ratio > 1.005
     assert verdict.sentence.endswith(
@@ -640,17 +642,18 @@ def test_fits_that_fill_cells_have_a_larger_code_and_weight_decay():
     frame = pd.DataFrame(rng.normal(size=(1500, 3)), columns=list("abc"))
     frame["town"] = rng.choice([f"t{i}" for i in range(15)], 1500)
     holes = frame.mask(rng.random(frame.shape) < 0.2)
-    filling = Autoencoder(random_state=0, max_iter=2).fit(holes)
+    hides = {"random_state": 0, "max_iter": 2, "corruption": Masking(0.2)}
+    filling = Autoencoder(**hides).fit(holes)
     assert filling.n_components_ == 6  # a third of 3 numbers and 15 levels
     assert filling.choices_["weight decay"].startswith("0.15 (")
     whole = Autoencoder(random_state=0, max_iter=2).fit(frame)
     assert whole.n_components_ == 1
     assert whole.choices_["weight decay"].startswith("0.0 (")
     # What the user asks for by an object is taken as it is, and the rule changes the fit.
-    asked = Autoencoder(random_state=0, max_iter=2, optimizer=Adam()).fit(holes)
+    asked = Autoencoder(**hides, optimizer=Adam()).fit(holes)
     assert "weight decay" not in asked.choices_
     assert abs(asked._fit.model.theta).sum() > abs(filling._fit.model.theta).sum()
-    again = Autoencoder(random_state=0, max_iter=2, optimizer=Adam(weight_decay=0.15))
+    again = Autoencoder(**hides, optimizer=Adam(weight_decay=0.15))
     np.testing.assert_array_equal(again.fit(holes)._fit.model.theta, filling._fit.model.theta)
 
 

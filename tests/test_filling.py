@@ -73,8 +73,8 @@ def test_a_loaded_model_fills_as_the_fitted_one(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"share": 1.5}, "'filling_share' or 'filling_linear_share' is no share"),
-        ({"linear_share": -0.1}, "'filling_share' or 'filling_linear_share' is no share"),
+        ({"share": 1.5}, "'filling_share' is no share"),
+        ({"linear_share": -0.1}, "'filling_linear_share' is no share"),
         ({"spread": 0.0}, "'filling_spread' holds a spread that is not > 0"),
     ],
 )

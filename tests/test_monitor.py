@@ -44,6 +44,7 @@ def test_a_fit_keeps_the_mean_of_its_epochs(monkeypatch):
         return loss
 
     monkeypatch.setattr(loop, "_epoch", watched)
+    monkeypatch.setattr(auto, "filler", lambda *_: (None, ""))
     X = curved(2000)
     stopping = EarlyStopping(100, averaging=50)
     fit = {"hidden": (8,), "batch_size": 64, "stopping": stopping, "random_state": 0}
@@ -71,6 +72,7 @@ def test_so_does_a_small_table_in_its_folds_and_in_the_last_training(monkeypatch
 
     monkeypatch.setattr(loop, "_epoch", watched)
     monkeypatch.setattr(FoldRuns, "model_after", compared)
+    monkeypatch.setattr(auto, "filler", lambda *_: (None, ""))
     # 30 to 40 epochs are averaged over 1.2 at most: the averaging is made longer
     monkeypatch.setattr(auto, "stopping", lambda *a, **k: (EarlyStopping(99, averaging=30), ""))
     ae = Autoencoder(1, max_iter=40, random_state=0).fit(curved(150))
@@ -89,7 +91,7 @@ def test_so_does_a_small_table_in_its_folds_and_in_the_last_training(monkeypatch
 def test_a_small_fit_that_is_stopped_has_a_verdict_of_its_own(rows, monkeypatch):
     """It was that of the folds at their chosen epoch, much later."""
     began, X = [], curved(rows)
-    train = fitting._train
+    train = fitting.train_network
 
     def last(ready, *args, **kwargs):
         began.append(ready.held_out is None)
@@ -102,8 +104,9 @@ def test_a_small_fit_that_is_stopped_has_a_verdict_of_its_own(rows, monkeypatch)
             raise KeyboardInterrupt
         return epoch(plan, state)
 
-    monkeypatch.setattr(fitting, "_train", last)
+    monkeypatch.setattr(fitting, "train_network", last)
     monkeypatch.setattr(loop, "_epoch", breaking)
+    monkeypatch.setattr(auto, "filler", lambda *_: (None, ""))
     ae = Autoencoder(1, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         ae.fit(X)

@@ -57,17 +57,16 @@ def hidden_score(ae, raw, j):
 
 def witness(ae, raw, j):
     """Return equations 62 and 63: how much likelier the cells are as draws from their column."""
-    filling, schema = ae._fit.model.filling, ae._fit.model.schema
+    trust, schema = ae._fit.model.filling.witness, ae._fit.model.schema
     _, _, said, place = told_without(ae, raw, j)
-    z, q = schema.encode(raw).X[:, place], schema.fill[place]
+    z, q, share = schema.encode(raw).X[:, place], schema.fill[place], trust.share[place]
+    told = (1 - share) * q + share * schema.clip(said)[:, place]
     if len(place) > 1:
-        level, p = z.argmax(axis=1), said[:, place]
-        p = p / p.sum(axis=1, keepdims=True)
+        level, p = z.argmax(axis=1), told / told.sum(axis=1, keepdims=True)
         chosen = p[np.arange(len(p)), level]
         return np.log(q[level]) - np.log((chosen + 0.02 * q[level]) / 1.02)
-    own, off = filling.own[place[0]], filling.spread[place[0]]
-    chance = stats.t(4, q[0], own).logpdf(z[:, 0])
-    return chance - stats.t(4, said[:, place[0]], off).logpdf(z[:, 0])
+    chance = stats.t(4, q[0], trust.own[place[0]]).logpdf(z[:, 0])
+    return chance - stats.t(4, told[:, 0], trust.spread[place[0]]).logpdf(z[:, 0])
 
 
 def parts_by_hand(ae, X):

@@ -21,7 +21,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import xhat
-from xhat import Autoencoder
+from xhat import Autoencoder, auto
 from xhat.engines.reference import ReferenceEngine
 from xhat.errors import DataError, ParameterError, XhatError
 from xhat.maths.corruption import Columns, Masking
@@ -67,6 +67,7 @@ def test_2_the_last_short_batch_is_trained_on(monkeypatch):
         return run(self, objective, optimizer, theta, state, part)
 
     monkeypatch.setattr(ReferenceEngine, "run", spy)
+    monkeypatch.setattr(auto, "filler", lambda *_: (None, ""))
     settings = {"engine": "reference", "batch_size": 64, "max_iter": 1, "validation_fraction": 0.0}
     fitted(table(150), **settings)
     assert sum(seen) == 150

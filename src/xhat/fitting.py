@@ -17,8 +17,6 @@ from xhat.codepart import calibrate
 from xhat.copies import copies
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
 from xhat.data.batches import dense
-from xhat.data.scaling import fit_schema
-from xhat.data.statistics import column_statistics
 from xhat.filler import Filler
 from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
 from xhat.hidden import settle
@@ -313,29 +311,17 @@ def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
 
 
 def _reestimate(ready: Prepared, result: Fit) -> None:
-    """PCA and scaling once more, on all rows: the verdict has been taken."""
+    """PCA once more, on all rows: the verdict has been taken."""
     source, model, schema = ready.source, result.model, ready.schema
     index = source.everything
-    if ready.filler is None:  # it knows one scale
-        kinds = [column.kind for column in schema.columns]
-        all_rows = column_statistics(lambda: source.tiles(index), len(source.names))
-        schema = schema.rescaled(
-            fit_schema(source.names, kinds, source.levels, lambda: source.tiles(index), all_rows)
-        )
     rows = source.walked(schema, index, np.float64, ready.filler)
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
-    ratio = ready.schema.unit_of_residuals / schema.unit_of_residuals
-    result.model = replace(
-        model, schema=schema, net=result.baseline.net, theta=result.baseline.theta
-    )
+    result.model = replace(model, net=result.baseline.net, theta=result.baseline.theta)
     # Those of held-out rows were another PCA's: a column may now be rebuilt worse than there
     own = residual_spread(result.model, Subset(source.X, index), source.weight)
-    result.model.residual = np.maximum(model.residual * ratio, own)
+    result.model.residual = np.maximum(model.residual, own)
     if model.filling is not None:
-        result.model.filling = replace(
-            model.filling,
-            spread=model.filling.spread * ratio,
-            linear=covariance(result.model, source, index),
-        )
+        linear = covariance(result.model, source, index)
+        result.model.filling = replace(model.filling, linear=linear)
     again = store_codes(result.model, source, ready.split.train)
     result.model.code = constants_of(model.code, again)

@@ -17,6 +17,27 @@ from xhat.linear import Linear
 Floats = npt.NDArray[np.float64]
 #: Hidden cells that count as much as the model's own word that it is to be trusted in full.
 PRIOR = 30.0
+#: The least spread of counts, in encoded units.
+LEAST = 1e-4
+
+
+@dataclass(frozen=True)
+class Witness:
+    """How far what is said of hidden cells is to be trusted by itself, per encoded column, (d,).
+
+    Attributes
+    ----------
+    share : ndarray
+        How much of the way from the mean to what is said of a cell, 0 to 1.
+    spread : ndarray
+        How far hidden cells usually are from that.
+    own : ndarray
+        How far they usually are from the mean.
+    """
+
+    share: Floats
+    spread: Floats
+    own: Floats
 
 
 @dataclass(frozen=True)
@@ -31,8 +52,8 @@ class Filling:
         How far hidden cells usually are from that; of counts the root of their dispersion.
     linear_share : ndarray of shape (d,)
         The same of what the columns' covariance alone expects.
-    own : ndarray of shape (d,) or None
-        How far cells usually are from the mean; None in older files.
+    witness : Witness or None
+        How far the model's own word is to be trusted; None in older files.
     linear : Linear or None
         That covariance; None where there is none.
     """
@@ -40,7 +61,7 @@ class Filling:
     share: Floats
     spread: Floats
     linear_share: Floats
-    own: Floats | None = None
+    witness: Witness | None = None
     linear: Linear | None = None
 
     def expected(self, Z_hat: Floats, of_linear: Floats, mean: Floats) -> Floats:
@@ -107,13 +128,28 @@ def settle(
     _, own, said, of_linear, own_said, own_linear, both = new
     off = own - 2 * share * own_said - 2 * other * own_linear
     off += share**2 * said + other**2 * of_linear + 2 * share * other * both
-    off = np.maximum(off, 0) / np.maximum(cells, 1e-300)
-    spread = np.where(cells > 0, np.sqrt(off), residual)
-    own = np.maximum(np.sqrt(own / np.maximum(cells, 1e-300)), spread)
+    spread = np.where(cells > 0, _root(off, cells), residual)
     counts = schema.counts
     dispersion = spread[counts] ** 2 * schema.spread[counts] / np.maximum(schema.fill[counts], 1e-9)
     spread[counts] = np.sqrt(dispersion)
-    return Filling(share, np.maximum(spread, residual), other, own, linear)
+    witness = _witness(Hidden(*new), schema, residual)
+    return Filling(share, np.maximum(spread, residual), other, witness, linear)
+
+
+def _witness(hidden: Hidden, schema: Schema, residual: Floats) -> Witness:
+    """Return how far what is said is to be trusted without the covariance's help."""
+    own_said, said = np.add.reduceat([hidden.own_said, hidden.said], schema.starts, axis=1)
+    best = np.where(said > 0, own_said / np.where(said > 0, said, 1.0), 1.0)
+    cells = hidden.cells
+    share = (cells * np.clip(best, 0, 1)[schema.group] + PRIOR) / (cells + PRIOR)
+    off = hidden.own - 2 * share * hidden.own_said + share**2 * hidden.said
+    floor = np.where(schema.counts, LEAST, residual)
+    spread = np.maximum(np.where(cells > 0, _root(off, cells), floor), floor)
+    return Witness(share, spread, np.maximum(_root(hidden.own, cells), spread))
+
+
+def _root(squares: Floats, cells: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / np.maximum(cells, 1e-300)))
 
 
 def _least_squares(

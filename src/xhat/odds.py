@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.data.columns import Schema
-from xhat.hidden import Filling
+from xhat.hidden import Witness
 from xhat.maths.types import Matrix
 
 Floats = npt.NDArray[np.float64]
@@ -20,40 +20,34 @@ FREEDOM = 4
 CHANCE = 0.02
 #: The smallest share of a level.
 NEVER = 1e-9
-#: The smallest mean of counts.
-LEAST = 1e-3
 
 
-def log_odds(schema: Schema, filling: Filling, j: int, Z: Matrix, Z_hat: Floats) -> Floats:
+def log_odds(schema: Schema, witness: Witness, j: int, Z: Matrix, Z_hat: Floats) -> Floats:
     """Return ``log(chance / said)`` of the cells of column j, (n,), in nats.
 
     Parameters
     ----------
     schema : Schema
-    filling : Filling
-        With ``own``: how far cells are from the mean, and from what is said of them.
+    witness : Witness
+        How far what the others say is to be trusted.
     j : int
         Number of the table column.
     Z, Z_hat : ndarray of shape (n, encoded columns)
         The cells, clipped, and what the others say of them.
     """
-    assert filling.own is not None
     start, width = int(schema.starts[j]), schema.columns[j].width
     place = slice(start, start + width)
-    z, z_hat, fill = np.asarray(Z[:, place], np.float64), Z_hat[:, place], schema.fill[place]
+    z, fill = np.asarray(Z[:, place], np.float64), schema.fill[place]
+    z_hat = fill + witness.share[place] * (Z_hat[:, place] - fill)
     if schema.squared[start] or schema.counts[start]:
-        spread = np.full(len(z), filling.spread[start])
-        if schema.counts[start]:  # the root of a dispersion
-            mean = np.maximum(z_hat[:, 0], LEAST)
-            spread *= np.sqrt(mean / schema.spread[start])
-        said = _distance((z - z_hat)[:, 0] / spread) + np.log(spread)
-        own = filling.own[start]
-        return np.asarray(said - _distance((z - fill)[:, 0] / own) - np.log(own))  # (62)
+        spread, own = witness.spread[start], witness.own[start]
+        off, usual = (z - z_hat)[:, 0] / spread, (z - fill)[:, 0] / own
+        return np.asarray(_distance(off) - _distance(usual) + np.log(spread / own))  # (62)
     fill = np.clip(fill, NEVER, 1 - NEVER)
     if width == 1:
         z, z_hat, fill = (np.stack([1 - v, v], axis=-1) for v in (z[:, 0], z_hat[:, 0], fill[0]))
-    said = np.maximum(z_hat, 0)
-    said = said / np.maximum(said.sum(axis=1, keepdims=True), LEAST)
+    said = np.maximum(z_hat, NEVER)
+    said = said / said.sum(axis=1, keepdims=True)
     said = (said + CHANCE * fill) / (1 + CHANCE)
     return np.asarray(z @ np.log(fill) - (z * np.log(said)).sum(axis=1))  # (63)
 

@@ -30,7 +30,7 @@ from xhat.files import atomic
 from xhat.filler import Filler
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
-from xhat.hidden import Filling
+from xhat.hidden import Filling, Witness
 from xhat.linear import WIDEST, Linear
 from xhat.maths.bend import Bend
 from xhat.maths.objective import Objective
@@ -48,8 +48,8 @@ ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "he
 CODE = ("code_stored", "code_constants")
 #: How hidden cells are filled; both or none: older files have none.
 FILLING = ("filling_share", "filling_spread", "filling_linear_share")
-#: How far cells are from the mean; older files do not say.
-OWN = "filling_own"
+#: How far its own word is to be trusted; all or none: older files have none.
+WITNESS = ("filling_said_share", "filling_said_spread", "filling_own")
 #: The covariance that helps to fill them; both or none.
 LINEAR = ("filling_mean", "filling_covariance")
 #: What values that no fit wrote may end in.
@@ -128,8 +128,8 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         filling, linear = model.filling, model.filling.linear
         found = (filling.share, filling.spread, filling.linear_share)
         tensors |= zip(FILLING, found, strict=True)
-        if filling.own is not None:
-            tensors[OWN] = filling.own
+        if (w := filling.witness) is not None:
+            tensors |= zip(WITNESS, (w.share, w.spread, w.own), strict=True)
         if linear is not None:
             tensors |= zip(LINEAR, (linear.mean, linear.covariance), strict=True)
     for name, tensor in tensors.items():
@@ -338,19 +338,20 @@ def _restore_filling(tensors: dict[str, Any], schema: Schema) -> Filling | None:
     found = {name for name in tensors if name.startswith("filling_")}
     if not found:
         return None
-    if found - {OWN} not in ({*FILLING}, {*FILLING, *LINEAR}):
+    told = {*WITNESS} if WITNESS[0] in found else set()
+    if found - {*LINEAR} != {*FILLING} | told or len(found & {*LINEAR}) == 1:
         raise ModelFileError("it holds only some of the arrays of how cells are filled")
-    for name in (*FILLING, OWN, *LINEAR[:1]):
-        if name in found:
-            _check_shape(name, tensors[name], (schema.d,))
-    share, spread, other = (tensors[name] for name in FILLING)
-    if not ((share >= 0) & (share <= 1) & (other >= 0) & (other <= 1)).all():
-        raise ModelFileError("array 'filling_share' or 'filling_linear_share' is no share")
-    own = tensors.get(OWN)
-    for name, values in (("filling_spread", spread), (OWN, own)):
-        if values is not None and not (values > 0).all():
+    for name in found - {LINEAR[1]}:
+        _check_shape(name, tensors[name], (schema.d,))
+    for name in sorted(found):
+        values = tensors[name]
+        if name.endswith("share") and not ((values >= 0) & (values <= 1)).all():
+            raise ModelFileError(f"array {name!r} is no share")
+        if name.endswith(("spread", "own")) and not (values > 0).all():
             raise ModelFileError(f"array {name!r} holds a spread that is not > 0")
-    return Filling(share, spread, other, own, _restore_linear(tensors, schema))
+    share, spread, other = (tensors[name] for name in FILLING)
+    witness = Witness(*(tensors[name] for name in WITNESS)) if told else None
+    return Filling(share, spread, other, witness, _restore_linear(tensors, schema))
 
 
 def _restore_filler(described: Any, tensors: dict[str, Any], model: Model) -> Filler | None:
@@ -358,7 +359,7 @@ def _restore_filler(described: Any, tensors: dict[str, Any], model: Model) -> Fi
         raise ModelFileError("it holds only a part of the network that fills cells")
     if described is None:
         return None
-    if model.filling is None or model.filling.own is None:
+    if model.filling is None or model.filling.witness is None:
         raise ModelFileError("it does not say how far to trust the network that fills cells")
     shape = {"activation": "silu", "code_activation": "identity", **described}
     net = _restore_network(shape, model.schema, tensors["filler_theta"], "filler_theta")

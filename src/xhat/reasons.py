@@ -95,7 +95,8 @@ def _signs(
     expect: bool,
 ) -> tuple[Floats, Floats]:
     """Return how much speaks against each cell, 0 at least, and what is expected there."""
-    schema = model.schema
+    schema, filler, filling = model.schema, model.filler, model.filling
+    witness = None if filler is None or filling is None else filling.witness
     signs, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
     X = clipped.X.copy()
     mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
@@ -103,15 +104,15 @@ def _signs(
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place] = schema.fill[place], 0
         said = _rebuilt(model, X)
-        if model.filler is not None or model.rounds > 1:
-            likely = schema.inside if model.filler is None else schema.likeliest
+        if filler is not None or model.rounds > 1:
+            likely = schema.inside if filler is None else schema.likeliest
             X[:, place] = likely(said)[:, place]
         if expect:
-            told = said if model.filler is not None else _rebuilt(model, X)
+            told = said if filler is not None else _rebuilt(model, X)
             expected[:, j] = schema.decode(told)[:, j]
         sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
-        if model.filler is not None and model.filling is not None:
-            odds = log_odds(schema, model.filling, j, clipped.X, said)
+        if witness is not None:
+            odds = log_odds(schema, witness, j, clipped.X, schema.clip(said))
             known = np.ones(len(raw)) if clipped.mask is None else clipped.mask[:, place.start]
             sign = np.maximum(sign + known * odds, 0)  # (64)
         signs[:, j] = np.where(np.isnan(raw[:, j]), 0, sign)

@@ -106,7 +106,7 @@ def train_filler(ready: Prepared, seed: int) -> Taught:
         return _without(ready, "the model itself hides cells")
     if request.hidden == () or ready.shape.is_pca:
         return _without(ready, "a model without hidden layers")
-    if scipy.sparse.issparse(ready.source.X):
+    if scipy.sparse.issparse(ready.source.X) and not ready.missing:
         return _without(ready, "sparse rows")
     n, d = ready.rows.n, len(schema.columns)
     how, reason = auto.filler(n, d, schema.d, ready.missing)

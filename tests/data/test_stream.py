@@ -255,7 +255,8 @@ def test_the_sample_is_uniform():
 
 # -- fits -----------------------------------------------------------------------------------------
 
-SETTINGS = {"n_components": 2, "max_iter": 4, "random_state": 0, "heads": {"key": "ignore"}}
+# Six units: with fewer it is chance which of these columns are learnt
+SETTINGS = {"n_components": 6, "max_iter": 4, "random_state": 0, "heads": {"key": "ignore"}}
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.feather"])
@@ -268,7 +269,9 @@ def test_a_fit_from_disk_is_as_good_as_one_in_memory(files, small, name, tmp_pat
     reference = Autoencoder(**SETTINGS).fit(table)
     assert ae._storage == reference._storage
     assert ae.heads_ == reference.heads_
-    assert abs(ae.score(table) / reference.score(table) - 1) < 0.05
+    losses = [fit.compare_pca(table) for fit in (ae, reference)]
+    assert max(loss.xhat for loss in losses) < 0.05 * losses[0].pca
+    assert abs(losses[0].xhat - losses[1].xhat) < 1e-3 * losses[0].mean
     # Not compared with the reference's offset: the two hold out different rows, and the heavy tails
     # of this table move it by a factor of two from seed to seed. What it must mean is fixed.
     assert abs((ae.anomaly_score(table) > -ae.offset_).mean() - 0.05) < 0.01

@@ -160,14 +160,6 @@ class Schema:
         ]
         return Schema(tuple(columns))
 
-    def rescaled(self, other: Schema) -> Schema:
-        """Return this schema with the scales of another one of the same table."""
-        columns = [
-            mine if isinstance(mine.kind, Categorical) else replace(theirs, weight=mine.weight)
-            for mine, theirs in zip(self.columns, other.columns, strict=True)
-        ]
-        return Schema(tuple(columns))
-
     # -- there and back ---------------------------------------------------------------------------
 
     def encode(self, X: Any, dtype: npt.DTypeLike | None = None) -> Batch:

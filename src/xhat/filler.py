@@ -56,7 +56,7 @@ class Filler:
     def completed(self, batch: Batch, hidden: Flags | None = None) -> Batch:
         """Return encoded rows whose hidden cells (None: the missing ones) hold what it says.
 
-        Of a category that is one level, as in the rows that the model knows.
+        Of a category that is one level, counts are whole, as in the rows that the model knows.
         """
         if hidden is None:
             if batch.mask is None:

@@ -343,16 +343,17 @@ class Model:
         """
         if self.rounds == 1 or not rounds:
             return tile
-        silent = self._silent(raw, tile)
-        if self.filler is not None and silent.size:
-            tile, rounds = self.filler.completed(tile, silent), 1
+        silent, likely = self._silent(raw, tile), self.schema.inside
         some = silent.any(axis=1)
         if not some.any():
             return tile
+        if self.filler is not None:
+            tile, rounds = self.filler.completed(tile, silent), 1
+            likely = self.schema.likeliest
         part, silent = tile.X[some], silent[some]
         for _ in range(rounds):
             Z_hat = heads.predict(self.net.blocks, self.output(self.schema.clip(part)))
-            part = np.where(silent, self.schema.inside(Z_hat), part).astype(part.dtype)
+            part = np.where(silent, likely(Z_hat), part).astype(part.dtype)
         X = tile.X.copy()
         X[some] = part
         return replace(tile, X=X)

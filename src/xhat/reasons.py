@@ -112,7 +112,7 @@ def _signs(
             expected[:, j] = schema.decode(told)[:, j]
         sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
         if witness is not None:
-            odds = log_odds(schema, witness, j, clipped.X, schema.clip(said))
+            odds = log_odds(schema, witness, j, clipped.X, np.asarray(schema.clip(said)))
             known = np.ones(len(raw)) if clipped.mask is None else clipped.mask[:, place.start]
             sign = np.maximum(sign + known * odds, 0)  # (64)
         signs[:, j] = np.where(np.isnan(raw[:, j]), 0, sign)

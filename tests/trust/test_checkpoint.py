@@ -7,10 +7,11 @@ import fits
 import numpy as np
 import pytest
 
-from xhat import Autoencoder, CheckpointError, ParameterError
+from xhat import Autoencoder, CheckpointError, Masking, ParameterError
 from xhat.errors import Stopped
 from xhat.persist import to_bytes
 from xhat.train import checkpoint as module
+from xhat.train import loop
 from xhat.train.checkpoint import Checkpoint
 
 X = np.random.default_rng(0).normal(size=(400, 6)) @ np.random.default_rng(1).normal(size=(6, 6))
@@ -106,9 +107,18 @@ def test_a_resumed_stream_ends_with_the_same_bytes(tmp_path, monkeypatch, seed, 
 
 
 def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, monkeypatch):
+    """But for the filler, of which there is no checkpoint."""
     first = to_bytes(model().fit(X, checkpoint=tmp_path))
-    monkeypatch.setattr("xhat.train.loop._epoch", None)
+    epoch, hiding = loop._epoch, []
+
+    def watched(plan, state):
+        hiding.append(isinstance(plan.objective.corruption, Masking))
+        return epoch(plan, state)
+
+    monkeypatch.setattr(loop, "_epoch", watched)
     assert to_bytes(model().fit(X, checkpoint=tmp_path)) == first
+    assert hiding
+    assert all(hiding)
 
 
 def test_two_checkpoints_are_kept_and_the_older_stands_in(tmp_path, monkeypatch):

@@ -219,7 +219,7 @@ class Schema:
         return clipped
 
     def likeliest(self, Z: Matrix) -> Matrix:
-        """Return encoded values that a row could hold: of categories one level, moved inside."""
+        """Return encoded values that a row could hold: one level, whole counts, inside."""
         found = self.inside(Z)
         for start, column in zip(self.starts, self.columns, strict=True):
             place = slice(start, start + column.width)
@@ -227,6 +227,8 @@ class Schema:
                 found[:, place] = np.eye(column.width)[Z[:, place].argmax(axis=1)]
             elif isinstance(column.kind, Binary):
                 found[:, place] = Z[:, place] > 0.5
+            elif isinstance(column.kind, Count):
+                found[:, place] = np.rint(found[:, place] * column.spread) / column.spread
         return found
 
 

@@ -153,8 +153,8 @@ def test_a_file_with_a_part_of_it_is_refused(ae, tmp_path, without, monkeypatch)
 def test_ctrl_c_while_it_trains_leaves_a_model(table, rows, monkeypatch):
     from xhat import fitting
 
-    def interrupted(ready, rng):
-        return replace(train_filler(ready, rng), interrupted=True)
+    def interrupted(*given):
+        return replace(train_filler(*given), interrupted=True)
 
     monkeypatch.setattr(fitting, "train_filler", interrupted)
     ae = Autoencoder(random_state=0, max_iter=5)

@@ -90,7 +90,7 @@ def fit(
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
         # Its random numbers are not the model's, which are the same with and without it
-        taught = train_filler(ready, _seed(copy.deepcopy(rng)))
+        taught = train_filler(ready, _seed(copy.deepcopy(rng)), on_epoch)
         ready = _beside(ready, taught.filler)
         if not taught.interrupted:
             return _finish(ready, train_network(ready, rng, on_epoch, checkpoint=checkpoint))
@@ -146,7 +146,7 @@ def _fit_small(
     seed = _seed(rng)
     pool = np.sort(np.concatenate([ready.split.train, ready.split.held_out]))
     final = prepare(same, source, source, Split(pool, pool[:0], ready.split.verdict))
-    taught = train_filler(final, seed)
+    taught = train_filler(final, seed, on_epoch)
     if taught.interrupted:
         raise KeyboardInterrupt
     final = _beside(final, taught.filler)

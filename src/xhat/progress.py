@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from xhat.train.loop import LoopState
@@ -33,14 +34,24 @@ class Progress:
         self._rows = 0
         self._started = time.perf_counter()
         self._bar: tuple[Any, Any] | None = None
+        self._what = ""
 
     def begin(self, state: LoopState, epochs: int, ready: Prepared) -> None:
         """Start at a state: so many epochs at most, of what was settled before."""
-        self._rows, self._started = ready.rows.n, time.perf_counter()
+        self._show(epochs, ready, "")
         if self._also is not None:
             self._also.begin(state, epochs, ready)
+
+    def filler(self, epochs: int, ready: Prepared) -> Callable[[LoopState], None]:
+        """Return what reports the epochs of the filler, which comes before the model."""
+        self._show(epochs, ready, "filler, ")
+        return self._report
+
+    def _show(self, epochs: int, ready: Prepared, what: str) -> None:
+        self.__exit__()
+        self._rows, self._started, self._what = ready.rows.n, time.perf_counter(), what
         if self.verbose == 1 and epochs and sys.stderr.isatty():
-            self._bar = _bar(epochs)
+            self._bar = _bar(epochs, what)
 
     def __enter__(self) -> Self:
         return self
@@ -54,11 +65,15 @@ class Progress:
         """Report one epoch."""
         if self._also is not None:
             self._also(state)
+        self._report(state)
+
+    def _report(self, state: LoopState) -> None:
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, completed=state.epoch, words=self._words(state))
         elif self.verbose >= 2 or (self.verbose == 1 and _is_round(state.epoch)):
-            print(f"epoch {state.epoch}: {self._words(state)}", file=sys.stderr)  # noqa: T201
+            line = f"{self._what}epoch {state.epoch}: {self._words(state)}"
+            print(line, file=sys.stderr)  # noqa: T201
 
     def _words(self, state: LoopState) -> str:
         monitor = state.monitor
@@ -70,7 +85,7 @@ class Progress:
         return f"loss {monitor.loss[-1]:.5g}{held}{speed}"
 
 
-def _bar(epochs: int) -> tuple[Any, Any] | None:
+def _bar(epochs: int, what: str) -> tuple[Any, Any] | None:
     """Return a started bar and its task, or None without rich."""
     try:
         from rich.console import Console  # noqa: PLC0415
@@ -84,7 +99,7 @@ def _bar(epochs: int) -> tuple[Any, Any] | None:
     except ImportError:
         return None
     bar = Bar(
-        TextColumn("epoch"),
+        TextColumn(f"{what}epoch"),
         MofNCompleteColumn(),
         BarColumn(),
         TextColumn("{task.fields[words]}"),

@@ -95,7 +95,7 @@ class Taught:
     interrupted: bool = False
 
 
-def train_filler(ready: Prepared, seed: int) -> Taught:
+def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
     """Return a network that learnt to say hidden cells.
 
     None where the model itself learns that, is as shallow as asked for, or reads sparse rows; the
@@ -120,7 +120,8 @@ def train_filler(ready: Prepared, seed: int) -> Taught:
         filler, cross = _cross_fitted(asked, seed)
         ready.choices.said["filler"] = f"{said}epoch {cross.epoch} of {epochs} ({reason})"
         return Taught(filler, cross.hidden)
-    state = train_network(asked, np.random.default_rng(seed), lambda _: None)
+    told = on_epoch.filler(epochs, asked) if isinstance(on_epoch, Progress) else lambda _: None
+    state = train_network(asked, np.random.default_rng(seed), told)
     best = state.monitor.best_epoch
     ready.choices.said["filler"] = f"{said}epoch {best} of {epochs} ({reason})"
     filler = Filler(schema, asked.shape.net, state.monitor.best_theta, asked.engine)

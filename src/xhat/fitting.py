@@ -16,7 +16,7 @@ from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.copies import copies
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
-from xhat.data.batches import dense
+from xhat.data.batches import dense, tiles
 from xhat.filler import Filler
 from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
 from xhat.hidden import settle
@@ -25,7 +25,7 @@ from xhat.maths.quantiles import repeated
 from xhat.maths.types import Vector
 from xhat.model import Model
 from xhat.pca import fit_pca
-from xhat.preparing import Prepared, prepare
+from xhat.preparing import FARTHEST, Prepared, prepare
 from xhat.sample import Sample
 from xhat.settings import Choices, Request, settle_training
 from xhat.sources import (
@@ -315,6 +315,8 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     source, model, schema = ready.source, result.model, ready.schema
     index = source.everything
     rows = source.walked(schema, index, np.float64, ready.filler)
+    if any(np.abs(tile.X).max() > FARTHEST for tile in tiles(rows)):
+        return  # squares of such held-out cells cannot be added up
     result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
     result.model = replace(model, net=result.baseline.net, theta=result.baseline.theta)
     # Those of held-out rows were another PCA's: a column may now be rebuilt worse than there

@@ -24,7 +24,8 @@ class Progress:
     ----------
     verbose : int
         0 nothing, 1 a bar on a terminal where rich is installed and elsewhere a line at the epochs
-        1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch.
+        1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch; before the model's come the
+        filler's.
     also : Epochs or None
         Told of the same.
     """

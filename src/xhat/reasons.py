@@ -103,12 +103,13 @@ def _signs(
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place] = schema.fill[place], 0
-        said = _rebuilt(model, X)
-        if filler is not None or model.rounds > 1:
-            likely = schema.inside if filler is None else schema.likeliest
-            X[:, place] = likely(said)[:, place]
+        if filler is not None:
+            said = filler.said(X)
+            X[:, place] = schema.likeliest(said)[:, place]
+        elif model.rounds > 1:
+            X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
         if expect:
-            told = said if filler is not None else _rebuilt(model, X)
+            told = _rebuilt(model, X) if filler is None else said
             expected[:, j] = schema.decode(told)[:, j]
         sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
         if witness is not None:
@@ -130,8 +131,6 @@ def _shared_out(own: Floats, inside: Floats, signs: Floats) -> Floats:
 
 
 def _rebuilt(model: Model, X: Matrix) -> Floats:
-    """Return what is made of encoded rows, clipped: by the filler where there is one."""
-    if model.filler is not None:
-        return model.filler.said(X)
+    """Return the reconstructions of encoded rows as they are scored: clipped."""
     A_hat = model.output(model.schema.clip(X))
     return np.asarray(heads.predict(model.net.blocks, A_hat), np.float64)

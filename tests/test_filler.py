@@ -10,6 +10,7 @@ import scipy.sparse
 import xhat
 from xhat import Autoencoder, Masking, ModelFileError, auto
 from xhat.maths.objective import Batch
+from xhat.maths.params import Network
 from xhat.training import train_filler
 
 
@@ -163,3 +164,82 @@ def test_ctrl_c_while_it_trains_leaves_a_model(table, rows, monkeypatch):
     assert ae.n_iter_ == 1
     assert ae.history_["loss"] == []
     assert np.isfinite(ae.anomaly_score(table.iloc[:10])).all()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1], ids=["no row held out", "folds"])
+def test_ctrl_c_in_its_folds_leaves_a_model(table, fraction, monkeypatch):
+    from xhat import training
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "cross_fit", stopped)
+    ae = Autoencoder(random_state=0, max_iter=5, validation_fraction=fraction)
+    with pytest.raises(KeyboardInterrupt):
+        ae.fit(table.iloc[:300])
+    assert ae.choices_["filler"] == "None (interrupted)"
+    assert np.isfinite(ae.anomaly_score(table.iloc[:10])).all()
+
+
+def test_partial_fit_alone_has_none(table):
+    ae = Autoencoder(random_state=0).partial_fit(table)
+    assert ae.choices_["filler"] == "None (partial_fit alone)"
+    fitted = Autoencoder(random_state=0, max_iter=3).fit(table)
+    filler = fitted._fit.model.filler
+    assert fitted.partial_fit(table)._fit.model.filler is filler
+
+
+def test_a_forged_one_of_many_layers_is_no_danger(ae, table, tmp_path, monkeypatch):
+    """More than the compiled engine knows, beside a model that it knows."""
+    from xhat import persist
+
+    schema, packed = ae._fit.model.schema, persist.pack
+    shape = {"k": 1, "hidden": [1] * 40, "linear_path": False}
+    net = Network(schema.d, blocks=schema.blocks, **{**shape, "hidden": (1,) * 40})
+
+    def forged(form, header, tensors):
+        header["network"]["filler"] = shape
+        tensors["filler_theta"] = np.zeros(net.size)
+        return packed(form, header, tensors)
+
+    monkeypatch.setattr(persist, "pack", forged)
+    ae.save(tmp_path / "a.xhat")
+    rows = table.iloc[:20].assign(length=np.nan)
+    assert np.isfinite(xhat.load(tmp_path / "a.xhat").anomaly_score(rows)).all()
+
+
+def test_a_cell_has_no_say_about_itself_through_cells_that_were_completed():
+    """What stands in a missing cell was said by looking at its twin."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1500)
+    X = np.column_stack([a, a + 0.05 * rng.normal(size=1500), rng.normal(size=(1500, 3))])
+    X[rng.random(X.shape) < 0.1] = np.nan
+    ae = Autoencoder(random_state=0, max_iter=100).fit(X)
+    rows = rng.normal(size=(200, 5))
+    rows[:, 1] = np.nan
+    told = ae.explain(rows, detail=True)
+    expected = np.array(told["expected"], float).reshape(200, 6)[:, 0]  # and the code
+    assert abs(np.corrcoef(expected, rows[:, 0])[0, 1]) < 0.2
+
+
+def test_rows_on_disk_that_are_few_are_not_cut_into_folds(tmp_path, monkeypatch):
+    import pyarrow as pa
+
+    from xhat.data import scratch, spool
+
+    monkeypatch.setattr(spool, "IN_MEMORY", 1000)
+    monkeypatch.setattr(scratch, "POOL", 2**16)
+    X = np.random.default_rng(0).normal(size=(120, 8))
+    X[np.random.default_rng(1).random(X.shape) < 0.1] = np.nan
+    reader = pa.table({f"x{j}": X[:, j] for j in range(8)}).to_reader(max_chunksize=30)
+    ae = Autoencoder(validation_fraction=0, max_iter=3, random_state=0).fit(reader)
+    assert "epoch" in ae.choices_["filler"]
+
+
+def test_completed_rows_do_not_change_the_code_size():
+    """The rank of rows that are completed may be another one."""
+    rng = np.random.default_rng(1)
+    X = np.outer(rng.normal(size=400), np.arange(1, 10))
+    X[rng.random(400) < 0.2, :6] = np.nan
+    ae = Autoencoder(random_state=0, max_iter=3, batch_size=16).fit(X)
+    assert ae.choices_["n_components"].startswith(f"{ae.n_components_} (")

@@ -37,7 +37,7 @@ def told_without(ae, raw, j):
     place = np.flatnonzero(model.schema.group == j)
     X, mask = tile.X.copy(), np.ones_like(tile.X) if tile.mask is None else tile.mask.copy()
     X[:, place], mask[:, place] = model.schema.fill[place], 0
-    return X, mask, model.filler.said(X), place
+    return X, mask, model.filler.said(np.where(mask > 0, X, model.schema.fill)), place
 
 
 def hidden_score(ae, raw, j):

@@ -54,9 +54,7 @@ class Autoencoder(
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Units k of the code. "auto": a third of the columns, at most 64; of the encoded
-        columns, at most 128, where more than 5 % of the cells of 1,000 training rows or more are
-        missing.
+        Units k of the code. "auto": a third of the columns, at most 64.
     hidden : tuple of int or "auto", default="auto"
         Widths of the layers between x and h, mirrored between h and x_hat; () is one layer.
     linear_path : bool or "auto", default="auto"
@@ -74,9 +72,8 @@ class Autoencoder(
     tied : bool, default=False
         Whether the decoder's matrices are the encoder's, transposed.
     optimizer : {"adam", "sgd", "lbfgs"} or object, default="adam"
-        Or ``Adam(...)``, ``SGD(...)``, ``LBFGS(...)``. By its name alone, Adam has weight decay
-        where more than 5 % of the cells are missing, and clips gradients from 5,000 training rows
-        on (see ``choices_``).
+        Or ``Adam(...)``, ``SGD(...)``, ``LBFGS(...)``. By its name alone, Adam clips gradients
+        from 5,000 training rows on (see ``choices_``).
     learning_rate : float, schedule or "auto", default="auto"
         A constant rate, or ``Constant``, ``Cosine``, ``OneCycle``.
     batch_size : int or "auto", default="auto"
@@ -117,7 +114,7 @@ class Autoencoder(
         Mean, PCA and xhat on rows not trained on.
     history_ : dict
         Losses per epoch. ``loss_curve_`` is its "loss". Where hidden cells count more
-        (``Masking(visible=)``, as with missing cells), both are losses with hidden cells.
+        (``Masking(visible=)``), both are losses with hidden cells.
     n_iter_, best_iter_ : int
         Epochs run, and the one kept (0 is the start).
     offset_ : float

@@ -41,7 +41,7 @@ class Filler:
     net: Network
     theta: Vector
     engine: Engine
-    _cast: dict[str, Vector] = field(default_factory=dict, repr=False, compare=False)
+    _cast: dict[str, Vector] = field(default_factory=dict, repr=False, compare=False, init=False)
 
     def said(self, Z: Matrix) -> Floats:
         """Return what the network makes of encoded rows, clipped as an encoder sees them."""

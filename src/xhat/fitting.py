@@ -6,6 +6,7 @@ Knows: the order of these steps. Must not know: scikit-learn's contract, contain
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_unit
 from xhat.data.batches import dense, tiles
 from xhat.filler import Filler
 from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
-from xhat.hidden import settle
+from xhat.hidden import Hidden, settle
 from xhat.maths.corruption import Masking
 from xhat.maths.quantiles import repeated
 from xhat.maths.types import Vector
@@ -33,6 +34,7 @@ from xhat.sources import (
     Source,
     Split,
     Subset,
+    completed,
     everything_trains,
     split_rows,
     split_validation,
@@ -40,7 +42,7 @@ from xhat.sources import (
 from xhat.spread import residual_spread
 from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState
-from xhat.training import train_filler, train_network
+from xhat.training import Taught, train_filler, train_network
 from xhat.verdict import Comparison, compare, identity_score, row_losses
 
 #: With fewer unseen rows than this the residual spread is taken on all rows.
@@ -90,11 +92,15 @@ def fit(
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
         # Its random numbers are not the model's, which are the same with and without it
-        taught = train_filler(ready, _seed(copy.deepcopy(rng)), on_epoch)
+        try:
+            taught = train_filler(ready, _seed(copy.deepcopy(rng)), on_epoch)
+        except KeyboardInterrupt:
+            taught = Taught(None, [], interrupted=True)
         ready = _beside(ready, taught.filler)
-        if not taught.interrupted:
-            return _finish(ready, train_network(ready, rng, on_epoch, checkpoint=checkpoint))
-        return _finish(ready, _stopped(ready, rng, on_epoch))
+        if taught.interrupted:
+            return _finish(ready, _stopped(ready, rng, on_epoch), taught.hidden)
+        state = train_network(ready, rng, on_epoch, checkpoint=checkpoint)
+        return _finish(ready, state, taught.hidden)
     try:
         return _fit_small(ready, rng, on_epoch, checkpoint)
     except KeyboardInterrupt:  # while the folds were fitted: the model is the start
@@ -107,6 +113,7 @@ def _seed(rng: np.random.Generator) -> int:
 
 def _stopped(ready: Prepared, rng: np.random.Generator, on_epoch: OnEpoch) -> LoopState:
     """Return the start, of a fit that was interrupted before its first epoch."""
+    ready.choices.said.setdefault("filler", "None (interrupted)")
     state = train_network(ready, rng, on_epoch, stop_after=0)
     state.interrupted = True
     return state
@@ -116,9 +123,8 @@ def _beside(ready: Prepared, filler: Filler | None) -> Prepared:
     """Return what is prepared with a filler, which completes the rows that have missing cells."""
     if filler is None or not ready.missing:
         return replace(ready, filler=filler)
-    completed = ready.again(ready.request, filler=filler)
-    completed.choices.said.update(ready.choices.said)
-    return completed
+    held_out = None if ready.held_out is None else completed(ready.held_out, filler)
+    return replace(ready, filler=filler, rows=completed(ready.rows, filler), held_out=held_out)
 
 
 def _is_small(ready: Prepared) -> bool:
@@ -205,7 +211,7 @@ def _fit_small(
     return result
 
 
-def _finish(ready: Prepared, state: LoopState) -> Fit:
+def _finish(ready: Prepared, state: LoopState, hidden: Sequence[Hidden] = ()) -> Fit:
     """Calibrate the score, take the verdict, and let the model be PCA if PCA won."""
     state.optimizer = None  # as large as two models, and of no use any more
     model = ready.model(state.monitor.best_theta)
@@ -216,7 +222,7 @@ def _finish(ready: Prepared, state: LoopState) -> Fit:
         model, is_pca = ready.pca(), True
         verdict = _verdict(ready, model, is_pca=True)
         ready.choices.said["selection"] = f"PCA ({why})"
-    _calibrate(ready, model)
+    _calibrate(ready, model, hidden)
     scores = np.empty(0)
     if len(ready.split.unseen):
         index, weight = ready.split.unseen, ready.others.weight
@@ -271,8 +277,11 @@ def _pca_wins(ready: Prepared, theta: Vector, verdict: Comparison) -> str:
     return ""
 
 
-def _calibrate(ready: Prepared, model: Model) -> None:
-    """Set the residual spread and the code's part: on unseen rows, on all where those are few."""
+def _calibrate(ready: Prepared, model: Model, hidden: Sequence[Hidden]) -> None:
+    """Set the residual spread and the code's part: on unseen rows, on all where those are few.
+
+    What folds of the filler said of cells hidden from them is better than either.
+    """
     split, source = ready.split, ready.others
     index: Index = split.unseen
     if len(index) < FEW:
@@ -283,9 +292,9 @@ def _calibrate(ready: Prepared, model: Model) -> None:
     rows = Subset(source.X, index)
     model.residual = residual_spread(model, rows, weight)
     linear = covariance(model, ready.source, split.train)
-    hidden = hide(model, linear, rows, weight)
     known = hide(model, linear, *ready.source.subset(split.train))
-    model.filling = settle([hidden], known, model.schema, model.residual, linear)
+    hidden = hidden or [hide(model, linear, rows, weight)]
+    model.filling = settle(hidden, known, model.schema, model.residual, linear)
     model.code = store_codes(model, ready.source, ready.split.train)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])

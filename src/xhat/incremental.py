@@ -45,6 +45,7 @@ def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
     )
     split = split_rows(source.n, 0.0, rng)
     ready = prepare(request, source, source, split, alone=True)
+    ready.choices.said["filler"] = "None (partial_fit alone)"
     model = ready.model(ready.start(rng))
     return Fit(model, ready.baseline, ready.choices.said, measured=False)
 

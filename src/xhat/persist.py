@@ -363,7 +363,8 @@ def _restore_filler(described: Any, tensors: dict[str, Any], model: Model) -> Fi
         raise ModelFileError("it does not say how far to trust the network that fills cells")
     shape = {"activation": "silu", "code_activation": "identity", **described}
     net = _restore_network(shape, model.schema, tensors["filler_theta"], "filler_theta")
-    return Filler(model.schema, net, tensors["filler_theta"], model.engine)
+    engine, _ = choose("auto", Objective(net), None)  # the model's may not know so many layers
+    return Filler(model.schema, net, tensors["filler_theta"], engine)
 
 
 def _restore_linear(tensors: dict[str, Any], schema: Schema) -> Linear | None:

@@ -97,7 +97,10 @@ class Prepared:
     ) -> Prepared:
         """Settle another network, other rows, or rows completed by a filler; the schema stays."""
         table = _Table(self.source, self.others, split or self.split, self.schema, self.missing)
-        return _settle(request, table, Choices(), filler)
+        same = split is None and filler is None and self.filler is None
+        same = same and _training_dtype(request, self.source) == self.dtype
+        found = (self.rows, self.held_out) if same else None
+        return _settle(request, table, Choices(), filler, found)
 
 
 @dataclass(frozen=True)
@@ -149,15 +152,22 @@ def prepare(
     return _settle(request, _Table(source, others, split, schema, missing), choices, None)
 
 
-def _settle(request: Request, table: _Table, choices: Choices, filler: Filler | None) -> Prepared:
-    """Encode the rows; settle network, objective and engine."""
+def _settle(
+    request: Request,
+    table: _Table,
+    choices: Choices,
+    filler: Filler | None,
+    found: tuple[Rows, Rows | None] | None = None,
+) -> Prepared:
+    """Encode the rows, if they are not yet; settle network, objective and engine."""
     source, others, split, schema = table.source, table.others, table.split, table.schema
     exact, dtype = request.exact(source.n), _training_dtype(request, source)
     choices.said["training dtype"] = str(dtype)
-    rows = source.rows(schema, split.train, dtype, filler)
-    held_out = None
-    if len(split.held_out):
-        held_out = others.rows(schema, split.held_out, dtype, filler)
+    if found is None:
+        found = source.rows(schema, split.train, dtype, filler), None
+        if len(split.held_out):
+            found = found[0], others.rows(schema, split.held_out, dtype, filler)
+    rows, held_out = found
     rank = _rank(request, rows, schema.d)
     empty = table.missing if isinstance(request.corruption, Masking) else 0.0
     size = Size(rows.n, len(source.names), schema.d, rank, empty)

@@ -98,13 +98,14 @@ def _signs(
     schema, filler, filling = model.schema, model.filler, model.filling
     witness = None if filler is None or filling is None else filling.witness
     signs, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
+    unseen, fill = schema.unseen.cells(raw), schema.fill.astype(clipped.X.dtype)
     X = clipped.X.copy()
     mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place] = schema.fill[place], 0
-        if filler is not None:
-            said = filler.said(X)
+        if filler is not None:  # others that are missing were completed by looking at this one
+            said = filler.said(np.where(mask > 0, X, fill))
             X[:, place] = schema.likeliest(said)[:, place]
         elif model.rounds > 1:
             X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
@@ -114,8 +115,7 @@ def _signs(
         sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
         if witness is not None:
             odds = log_odds(schema, witness, j, clipped.X, np.asarray(schema.clip(said)))
-            known = np.ones(len(raw)) if clipped.mask is None else clipped.mask[:, place.start]
-            sign = np.maximum(sign + known * odds, 0)  # (64)
+            sign = np.maximum(sign + np.where(unseen[:, j], 0, odds), 0)  # (64)
         signs[:, j] = np.where(np.isnan(raw[:, j]), 0, sign)
         X[:, place] = clipped.X[:, place]
         mask[:, place] = 1 if clipped.mask is None else clipped.mask[:, place]

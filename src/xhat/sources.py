@@ -37,6 +37,19 @@ def encode(raw: object, schema: Schema, dtype: npt.DTypeLike, filler: Filler | N
     return batch if filler is None else filler.completed(batch)
 
 
+def completed(rows: Rows, filler: Filler) -> Rows:
+    """Return rows whose missing cells hold what the filler says; those in memory change."""
+    if isinstance(rows, LazyRows):
+        before = rows.encode
+        return replace(rows, encode=lambda raw: filler.completed(before(raw)))
+    assert isinstance(rows, DenseRows)
+    size = tile_rows(rows.width)
+    for start in range(0, rows.n, size):
+        part = slice(start, start + size)
+        rows.batch.X[part] = filler.completed(rows.take(part)).X
+    return rows
+
+
 @dataclass(frozen=True)
 class Source:
     """Raw rows with weights: a dense array, or (lazy) a memory map or CSR matrix."""

@@ -104,7 +104,7 @@ def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
     request, schema = ready.request, ready.schema
     if isinstance(request.corruption, Masking):
         return _without(ready, "the model itself hides cells")
-    if request.hidden == () or ready.shape.is_pca:
+    if ready.shape.is_pca or (request.hidden == () and not ready.missing):
         return _without(ready, "a model without hidden layers")
     if scipy.sparse.issparse(ready.source.X) and not ready.missing:
         return _without(ready, "sparse rows")
@@ -116,7 +116,8 @@ def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
     epochs = _epochs(asked, request, how)
     asked = replace(asked, request=replace(asked.request, epochs=epochs))
     said = f"{how.corruption}, {how.n_components} units, "
-    if asked.held_out is None and asked.request.exact(ready.source.n):
+    in_folds = asked.held_out is None and asked.request.exact(ready.source.n)
+    if in_folds and not ready.source.on_disk:
         filler, cross = _cross_fitted(asked, seed)
         ready.choices.said["filler"] = f"{said}epoch {cross.epoch} of {epochs} ({reason})"
         return Taught(filler, cross.hidden)

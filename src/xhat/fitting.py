@@ -99,8 +99,9 @@ def fit(
         ready = _beside(ready, taught.filler)
         if taught.interrupted:
             return _finish(ready, _stopped(ready, rng, on_epoch), taught.hidden)
-        state = train_network(ready, rng, on_epoch, checkpoint=checkpoint)
-        return _finish(ready, state, taught.hidden)
+        return _finish(  # no name keeps the state, which is as large as some models
+            ready, train_network(ready, rng, on_epoch, checkpoint=checkpoint), taught.hidden
+        )
     try:
         return _fit_small(ready, rng, on_epoch, checkpoint)
     except KeyboardInterrupt:  # while the folds were fitted: the model is the start

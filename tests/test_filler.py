@@ -112,6 +112,14 @@ def test_where_there_is_none_it_is_said_why(X, parameters, reason):
     assert reason in ae.choices_["filler"]
 
 
+def test_its_layers_are_as_wide_as_the_models(table):
+    ae = Autoencoder(hidden=(7,), random_state=0, max_iter=2).fit(table)
+    assert ae._fit.model.filler.net.hidden == (7,)
+    missing = table.assign(length=table["length"].where(table["length"] < 4))
+    holes = Autoencoder(hidden=(), random_state=0, max_iter=2).fit(missing)
+    assert holes._fit.model.filler.net.hidden == (128, 128)
+
+
 def test_many_missing_cells_take_all_epochs_and_their_own_share():
     little, much = (auto.filler(2000, 10, 30, missing)[0] for missing in (0.02, 0.2))
     assert (little.share, much.share) == (0.25, 1.0)

@@ -104,7 +104,7 @@ def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
     request, schema = ready.request, ready.schema
     if isinstance(request.corruption, Masking):
         return _without(ready, "the model itself hides cells")
-    if ready.shape.is_pca or (request.hidden == () and not ready.missing):
+    if ready.shape.is_pca or not (ready.shape.net.hidden or ready.missing):
         return _without(ready, "a model without hidden layers")
     if scipy.sparse.issparse(ready.source.X) and not ready.missing:
         return _without(ready, "sparse rows")
@@ -171,11 +171,14 @@ def _without(ready: Prepared, reason: str) -> Taught:
 
 
 def _wish(request: Request, how: auto.Filling) -> Request:
-    """Return what is asked for of the filler: all by the rules, whatever the model's own wishes."""
+    """Return what is asked for of the filler: all by the rules, but for the widths of its layers.
+
+    These are the model's, so that a small model has a small one beside it.
+    """
     return replace(
         request,
         n_components=how.n_components,
-        hidden=None,
+        hidden=request.hidden or None,
         linear_path=None,
         activation=None,
         penalties=(),

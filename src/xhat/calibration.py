@@ -102,7 +102,9 @@ def hide(model: Model, linear: Linear | None, rows: Subset, weight: Vector | Non
             hidden = (rng.random(raw.shape) < share) & ~empty
             shown = model.shown(np.where(hidden, np.nan, raw))
             said = _from_mean(model, model.said_of(shown.X))
-            of_linear = _from_mean(model, said_by(linear, model, shown))
+            of_linear = np.zeros((1, schema.d))  # the mean
+            if linear is not None:
+                of_linear = _from_mean(model, said_by(linear, model, shown))
             total += Hidden.of(hidden[:, schema.group] * weights, own, said, of_linear)
         return total
 

@@ -98,8 +98,9 @@ class Hidden:
     @staticmethod
     def of(weights: Floats, own: Floats, said: Floats, linear: Floats) -> Floats:
         """Return the sums, (7, d), of cells that count by their weights (0: not hidden)."""
-        pairs = (own * own, said * said, linear * linear, own * said, own * linear, said * linear)
-        return np.array([weights.sum(axis=0), *((weights * pair).sum(axis=0) for pair in pairs)])
+        squares = ((own, own), (said, said), (linear, linear))
+        pairs = (*squares, (own, said), (own, linear), (said, linear))
+        return np.array([weights.sum(axis=0), *((weights * (a * b)).sum(axis=0) for a, b in pairs)])
 
 
 def settle(

@@ -28,9 +28,11 @@ from xhat import (
     OneCycle,
     Real,
     SaltAndPepper,
+    auto,
     fitting,
     incremental,
     load,
+    training,
 )
 from xhat.maths.params import Views
 from xhat.persist import to_bytes
@@ -239,7 +241,9 @@ def test_folds_stop_where_nothing_beats_pca(monkeypatch):
         trained.append(stop_after)
         return train(ready, rng, on_epoch, stop_after, *rest, **more)
 
-    monkeypatch.setattr(fitting, "train_network", counted)
+    for module in (fitting, training):
+        monkeypatch.setattr(module, "train_network", counted)
+    monkeypatch.setattr(auto, "filler", lambda *_: (None, ""))
     X = np.random.default_rng(0).normal(size=(150, 8))
     ae = Autoencoder(2, max_iter=40, random_state=0).fit(X)
     assert trained[-6:] == [0] * 6

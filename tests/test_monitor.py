@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xhat import Autoencoder, auto, fitting
+from xhat import Autoencoder, auto, fitting, training
 from xhat.foldruns import FoldRuns
 from xhat.train import loop
 from xhat.train.monitor import EarlyStopping, Monitor
@@ -104,7 +104,8 @@ def test_a_small_fit_that_is_stopped_has_a_verdict_of_its_own(rows, monkeypatch)
             raise KeyboardInterrupt
         return epoch(plan, state)
 
-    monkeypatch.setattr(fitting, "train_network", last)
+    for module in (fitting, training):
+        monkeypatch.setattr(module, "train_network", last)
     monkeypatch.setattr(loop, "_epoch", breaking)
     monkeypatch.setattr(auto, "filler", lambda *_: (None, ""))
     ae = Autoencoder(1, random_state=0)

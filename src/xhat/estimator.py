@@ -54,7 +54,8 @@ class Autoencoder(
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Units k of the code. "auto": a third of the columns, at most 64.
+        Units k of the code. "auto": a third of the columns, at most 64 (of the encoded columns, at
+        most 128, with ``corruption=Masking()`` and more than 5 % of the cells missing).
     hidden : tuple of int or "auto", default="auto"
         Widths of the layers between x and h, mirrored between h and x_hat; () is one layer.
     linear_path : bool or "auto", default="auto"

@@ -42,7 +42,7 @@ from xhat.sources import (
 from xhat.spread import residual_spread
 from xhat.train.checkpoint import Checkpoint
 from xhat.train.loop import LoopState
-from xhat.training import Taught, train_filler, train_network
+from xhat.training import Taught, train_filler, train_network, with_seed
 from xhat.verdict import Comparison, compare, identity_score, row_losses
 
 #: With fewer unseen rows than this the residual spread is taken on all rows.
@@ -167,12 +167,7 @@ def _fit_small(
         part.choices.said.update(ready.choices.said)
         return part
 
-    def train_fold(
-        part: Prepared, epochs: int, on_epoch: OnEpoch, begun: LoopState | None
-    ) -> LoopState:
-        return train_network(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
-
-    runs = FoldRuns(part_of, train_fold, epochs_between(net.size, FOLDS, how.epochs))
+    runs = FoldRuns(part_of, with_seed(seed), epochs_between(net.size, FOLDS, how.epochs))
     cross = cross_fit(folds(pool, rng), runs, how.epochs, source)
     state = train_network(final, np.random.default_rng(seed), on_epoch, cross.epoch, checkpoint)
     said = {**final.choices.said, **ready.choices.said, "max_iter": settled.said["max_iter"]}

@@ -14,7 +14,7 @@ from xhat import auto
 from xhat.crossfit import FOLDS, CrossFit, cross_fit, folds
 from xhat.filler import Filler
 from xhat.fingerprint import fingerprint
-from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
+from xhat.foldruns import FoldRuns, OnEpoch, Training, epochs_between
 from xhat.hidden import Hidden
 from xhat.maths.corruption import Masking
 from xhat.preparing import Prepared
@@ -77,6 +77,17 @@ def train_network(
     return state
 
 
+def with_seed(seed: int) -> Training:
+    """Return the training of every fold: from the same random numbers."""
+
+    def train_fold(
+        part: Prepared, epochs: int, on_epoch: OnEpoch, begun: LoopState | None
+    ) -> LoopState:
+        return train_network(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
+
+    return train_fold
+
+
 @dataclass(frozen=True)
 class Taught:
     """A filler, if there is one, and how its training went.
@@ -98,8 +109,9 @@ class Taught:
 def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
     """Return a network that learnt to say hidden cells.
 
-    None where the model itself learns that, is as shallow as asked for, or reads sparse rows; the
-    choices say why. Of a small table five folds choose the epoch (crossfit.py), as the model's.
+    None where the model itself learns that, and where the rows lack no cell and are sparse or the
+    model has no hidden layers; auto.filler knows more reasons, and the choices say which it was.
+    Of a small table five folds choose the epoch (crossfit.py), as the model's.
     """
     request, schema = ready.request, ready.schema
     if isinstance(request.corruption, Masking):
@@ -133,16 +145,9 @@ def _cross_fitted(asked: Prepared, seed: int) -> tuple[Filler, CrossFit]:
     """Return the filler of all rows of a small table, and what five folds said."""
     net = asked.shape.net
     same = replace(asked.request, hidden=net.hidden)  # folds differ by a row
-
-    def train_fold(
-        part: Prepared, epochs: int, on_epoch: OnEpoch, begun: LoopState | None
-    ) -> LoopState:
-        return train_network(part, np.random.default_rng(seed), on_epoch, epochs, begun=begun)
-
     epochs = same.epochs or 1
-    runs = FoldRuns(
-        lambda split: asked.again(same, split), train_fold, epochs_between(net.size, FOLDS, epochs)
-    )
+    every = epochs_between(net.size, FOLDS, epochs)
+    runs = FoldRuns(lambda split: asked.again(same, split), with_seed(seed), every)
     splits = folds(np.asarray(asked.split.train), np.random.default_rng(seed))
     cross = cross_fit(splits, runs, epochs, asked.source)
     if not cross.epoch:

@@ -109,8 +109,10 @@ def hide(model: Model, linear: Linear | None, rows: Subset, weight: Vector | Non
         return total
 
     # In the order of the rows, which are few: on one thread
-    found = [sums for _, sums in model.by_tile(part, sums_of, threads=1)]
-    return Hidden(*np.sum(found, axis=0))
+    found = np.zeros((len(Hidden.__annotations__), schema.d))
+    for _, sums in model.by_tile(part, sums_of, threads=1):
+        found += sums
+    return Hidden(*found)
 
 
 def _from_mean(model: Model, Z: Matrix) -> Floats:

@@ -47,7 +47,7 @@ class Filler:
         """Return what the network makes of encoded rows, clipped as an encoder sees them."""
         name = Z.dtype.name
         if name not in self._cast:
-            self._cast[name] = self.theta.astype(Z.dtype)
+            self._cast[name] = self.theta.astype(Z.dtype, copy=False)
         theta = self._cast[name]
         H = self.engine.encode(self.net, theta, self.schema.clip(Z))
         A_hat = self.engine.decode(self.net, theta, H).astype(np.float64, copy=False)

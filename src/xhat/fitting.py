@@ -209,11 +209,13 @@ def _fit_small(
 
 def _finish(ready: Prepared, state: LoopState, hidden: Sequence[Hidden] = ()) -> Fit:
     """Calibrate the score, take the verdict, and let the model be PCA if PCA won."""
-    state.optimizer = None  # as large as two models, and of no use any more
+    history = {"loss": state.monitor.loss, "held_out_loss": state.monitor.held_out}
+    epochs, best_epoch, interrupted = state.epoch, state.monitor.best_epoch, state.interrupted
     model = ready.model(state.monitor.best_theta)
+    del state  # three times as large as the model, and of no use any more
     is_pca = ready.shape.is_pca
     verdict = _verdict(ready, model, is_pca=is_pca)
-    why = _pca_wins(ready, state.monitor.best_theta, verdict)
+    why = _pca_wins(ready, model.theta, verdict)
     if why:
         model, is_pca = ready.pca(), True
         verdict = _verdict(ready, model, is_pca=True)
@@ -229,15 +231,15 @@ def _finish(ready: Prepared, state: LoopState, hidden: Sequence[Hidden] = ()) ->
         ready.baseline,
         ready.choices.said,
         verdict,
-        {"loss": state.monitor.loss, "held_out_loss": state.monitor.held_out},
+        history,
         scores,
-        state.epoch,
-        state.monitor.best_epoch,
-        state.interrupted,
+        epochs,
+        best_epoch,
+        interrupted,
     )
-    del state
     if model.net.k >= model.net.d:
         result.identity_score = identity_score(model, ready.source, ready.split.train)
+    del model  # PCA once more makes another
     if is_pca and ready.others is ready.source and len(ready.split.held_out):
         _reestimate(ready, result)
     return result
@@ -317,18 +319,18 @@ def _verdict(ready: Prepared, model: Model, *, is_pca: bool) -> Comparison:
 
 def _reestimate(ready: Prepared, result: Fit) -> None:
     """PCA once more, on all rows: the verdict has been taken."""
-    source, model, schema = ready.source, result.model, ready.schema
-    index = source.everything
+    source, schema, index = ready.source, ready.schema, ready.source.everything
     rows = source.walked(schema, index, np.float64, ready.filler)
     if any(np.abs(tile.X).max() > FARTHEST for tile in tiles(rows)):
         return  # squares of such held-out cells cannot be added up
-    result.baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
-    result.model = replace(model, net=result.baseline.net, theta=result.baseline.theta)
+    code, result.model.code = result.model.code and replace(result.model.code), None  # no rows
+    baseline = fit_baseline(rows, fit_pca(rows, ready.baseline.net.k), schema.blocks)
+    model = replace(result.model, net=baseline.net, theta=baseline.theta)
+    result.baseline, result.model = baseline, model
     # Those of held-out rows were another PCA's: a column may now be rebuilt worse than there
-    own = residual_spread(result.model, Subset(source.X, index), source.weight)
-    result.model.residual = np.maximum(model.residual, own)
+    own = residual_spread(model, Subset(source.X, index), source.weight)
+    model.residual = np.maximum(model.residual, own)
     if model.filling is not None:
-        linear = covariance(result.model, source, index)
-        result.model.filling = replace(model.filling, linear=linear)
-    again = store_codes(result.model, source, ready.split.train)
-    result.model.code = constants_of(model.code, again)
+        linear = covariance(model, source, index)
+        model.filling = replace(model.filling, linear=linear)
+    model.code = constants_of(code, store_codes(model, source, ready.split.train))

@@ -86,7 +86,7 @@ class Model:
         """Return theta in the dtype of the work at hand."""
         key = np.dtype(dtype).name
         if key not in self._cast:
-            self._cast[key] = self.theta.astype(dtype)
+            self._cast[key] = self.theta.astype(dtype, copy=False)
         return self._cast[key]
 
     def views(self) -> Views:

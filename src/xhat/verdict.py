@@ -185,7 +185,8 @@ def _column_losses(
     """Return the (weighted) mean loss of every table column; their sum is that of the rows."""
     total, weights = np.zeros(len(model.schema.columns)), 0.0
     for tile in tiles(encoded):
-        cells = model.engine.cells(net, theta.astype(tile.X.dtype), tile, Cells())
+        theta = theta.astype(tile.X.dtype, copy=False)
+        cells = model.engine.cells(net, theta, tile, Cells())
         w = np.ones(len(cells)) if tile.weight is None else tile.weight
         total += w @ model.schema.by_column(cells)
         weights += float(w.sum())
@@ -199,9 +200,9 @@ def row_losses(
     parts: list[npt.NDArray[np.float64]] = []
     net, first = objective.net, 0
     for tile in tiles(rows):
-        parameters = theta.astype(tile.X.dtype)
+        theta = theta.astype(tile.X.dtype, copy=False)
         X_tilde, seen = objective.shown(tile, first)
-        A_hat = engine.decode(net, parameters, engine.encode(net, parameters, X_tilde))
+        A_hat = engine.decode(net, theta, engine.encode(net, theta, X_tilde))
         parts.append(losses_of_rows(net, A_hat, seen.X, seen.mask).astype(np.float64))
         first += len(tile.X)
     return np.concatenate(parts)

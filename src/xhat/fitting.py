@@ -93,7 +93,7 @@ def fit(
     if not _is_small(ready):
         # Its random numbers are not the model's, which are the same with and without it
         try:
-            taught = train_filler(ready, _seed(copy.deepcopy(rng)), on_epoch)
+            taught = train_filler(ready, _seed(copy.deepcopy(rng)), on_epoch, checkpoint)
         except KeyboardInterrupt:
             taught = Taught(None, [], interrupted=True)
         ready = _beside(ready, taught.filler)

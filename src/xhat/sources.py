@@ -6,6 +6,7 @@ Knows: arrays, memory maps, CSR. Must not know: networks, losses.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -89,6 +90,18 @@ class Source:
     def everything(self) -> Index:
         """All row numbers."""
         return range(self.n) if self.on_disk else np.arange(self.n)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the rows, of how they are held and of their weights."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.n, self.storage.stores, self.weight is None)).encode())
+        for rows, weight in self.tiles(self.everything):
+            digest.update(repr((rows.shape, rows.dtype)).encode())
+            digest.update(np.ascontiguousarray(rows).tobytes())
+            if weight is not None:
+                digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
 
     def amount(self, index: Integers) -> float:
         """Return how many rows these are, by weight."""

@@ -106,12 +106,15 @@ class Taught:
     interrupted: bool = False
 
 
-def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
+def train_filler(
+    ready: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None = None
+) -> Taught:
     """Return a network that learnt to say hidden cells.
 
     None where the model itself learns that, and where the rows lack no cell and are sparse or the
     model has no hidden layers; auto.filler knows more reasons, and the choices say which it was.
-    Of a small table five folds choose the epoch (crossfit.py), as the model's.
+    Of a small table five folds choose the epoch (crossfit.py), as the model's, and of these there
+    is no checkpoint.
     """
     request, schema = ready.request, ready.schema
     if isinstance(request.corruption, Masking):
@@ -134,7 +137,8 @@ def train_filler(ready: Prepared, seed: int, on_epoch: OnEpoch) -> Taught:
         ready.choices.said["filler"] = f"{said}epoch {cross.epoch} of {epochs} ({reason})"
         return Taught(filler, cross.hidden)
     told = on_epoch.filler(epochs, asked) if isinstance(on_epoch, Progress) else lambda _: None
-    state = train_network(asked, np.random.default_rng(seed), told)
+    kept = None if checkpoint is None else checkpoint.filler()
+    state = train_network(asked, np.random.default_rng(seed), told, checkpoint=kept)
     best = state.monitor.best_epoch
     ready.choices.said["filler"] = f"{said}epoch {best} of {epochs} ({reason})"
     filler = Filler(schema, asked.shape.net, state.monitor.best_theta, asked.engine)

@@ -106,9 +106,8 @@ def test_a_resumed_stream_ends_with_the_same_bytes(tmp_path, monkeypatch, seed, 
         assert fit(tmp_path / str(n)) == whole
 
 
-def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, monkeypatch):
-    """But for the filler, of which there is no checkpoint."""
-    first = to_bytes(model().fit(X, checkpoint=tmp_path))
+def epochs_of(monkeypatch):
+    """Return a list that grows with every epoch: whether it was the filler's."""
     epoch, hiding = loop._epoch, []
 
     def watched(plan, state):
@@ -116,21 +115,57 @@ def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, 
         return epoch(plan, state)
 
     monkeypatch.setattr(loop, "_epoch", watched)
+    return hiding
+
+
+def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, monkeypatch):
+    first = to_bytes(model().fit(X, checkpoint=tmp_path))
+    hiding = epochs_of(monkeypatch)
     assert to_bytes(model().fit(X, checkpoint=tmp_path)) == first
-    assert hiding
-    assert all(hiding)
+    assert not hiding
+
+
+@pytest.mark.parametrize("seed", [0, None], ids=["seed", "no seed"])
+def test_a_filler_goes_on_where_it_was_stopped(tmp_path, monkeypatch, seed):
+    """Without a seed nothing but its checkpoint knows which rows were held out."""
+    given = {"max_iter": 40, "random_state": seed}
+    np.random.seed(7)  # noqa: NPY002  (what random_state=None draws from)
+    hiding = epochs_of(monkeypatch)
+    whole = to_bytes(model(**given).fit(X))
+    of_filler = sum(hiding)
+    assert of_filler > 2
+    np.random.seed(7)  # noqa: NPY002
+    hiding.clear()
+    at_work = []
+
+    class AfterTwo:
+        def __call__(self):
+            at_work.append(checkpoint.running)
+            return len(hiding) > 2
+
+    checkpoint = Checkpoint(tmp_path, stop=AfterTwo())
+    with pytest.raises(Stopped):
+        model(**given).fit(X, checkpoint=checkpoint)
+    assert len(hiding) == 3
+    assert all(at_work)
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"filler"}
+    hiding.clear()
+    assert to_bytes(model(**given).fit(X, checkpoint=tmp_path)) == whole
+    assert 0 < sum(hiding) <= of_filler - 2
 
 
 def test_two_checkpoints_are_kept_and_the_older_stands_in(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "EVERY", 0)
     monkeypatch.setattr(module, "PATIENCE", 0)
     whole = to_bytes(model().fit(X, checkpoint=tmp_path))
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert len(names) == 2
-    newest = max(tmp_path.iterdir(), key=lambda path: int(path.stem.split("-")[1]))
-    data = bytearray(newest.read_bytes())
-    data[-1] ^= 1
-    newest.write_bytes(data)
+    for name in ("checkpoint", "filler"):
+        paths = list(tmp_path.glob(f"{name}-*"))
+        assert len(paths) == 2
+        newest = max(paths, key=lambda path: int(path.stem.split("-")[1]))
+        data = bytearray(newest.read_bytes())
+        data[-1] ^= 1
+        newest.write_bytes(data)
+    assert len(list(tmp_path.iterdir())) == 4
     (tmp_path / ".left.xhat-tmp").write_bytes(b"half")
     assert to_bytes(model().fit(X, checkpoint=tmp_path)) == whole
     assert not (tmp_path / ".left.xhat-tmp").exists()

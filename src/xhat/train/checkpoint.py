@@ -4,7 +4,8 @@ Knows: LoopState, the format of files, when to write. Must not know: estimators,
 
 A folder holds the last two checkpoints, ``checkpoint-N.xhatc``: safetensors and JSON with a digest,
 as a model file, never a pickle. All that can be computed again from data and parameters (split,
-scales, start) is not stored; a fingerprint of both makes sure that it comes out the same.
+scales, start) is not stored; a fingerprint of both makes sure that it comes out the same. The
+network that is trained before the model has its own two beside them, ``filler-N.xhatc``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from xhat.train.loop import LoopState
 
 CHECKPOINT = Format("xhat-checkpoint", "checkpoint", 1)
 SUFFIX = ".xhatc"
+#: How the files of either network begin.
+MODEL, FILLER = "checkpoint", "filler"
 #: Seconds between two checkpoints: so many times what writing one took, at least EVERY.
 PATIENCE, EVERY = 20, 0.2
 _FIELDS = {
@@ -69,6 +72,8 @@ class Checkpoint:
     stop: Callable[[], bool] | None = None
     #: Whether ``stop`` is being asked: training goes on between its runs of steps.
     running: bool = field(default=False, init=False)
+    _whole: Checkpoint | None = field(default=None, repr=False)
+    _name: str = field(default=MODEL, repr=False)
     _fingerprint: dict[str, str] = field(default_factory=dict, repr=False)
     _seed: dict[str, Any] = field(default_factory=dict, repr=False)
     _found: tuple[dict[str, Any], dict[str, Any]] | None = field(default=None, repr=False)
@@ -102,16 +107,24 @@ class Checkpoint:
         if not self.resume and any(folder.iterdir()):
             raise ParameterError(f"{folder} is not empty: give --resume, or another folder")
         files.sweep(folder)
-        self._found = self._newest()
-        if self._found is not None:
-            rng.bit_generator.state = self._found[0]["seed_generator"]
+        self._found = self._newest(MODEL)
+        found = self._found or self._newest(FILLER)
+        if found is not None:
+            rng.bit_generator.state = found[0]["seed_generator"]
         self._seed = _generator_state(rng)
         self._begun = True
 
-    def _newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def filler(self) -> Checkpoint:
+        """Return the checkpoint, in the same folder, of the network that is trained first."""
+        part = Checkpoint(self.folder, self.resume, self.stop)
+        part._whole, part._seed, part._name = self, self._seed, FILLER
+        part._found = part._newest(FILLER)
+        return part
+
+    def _newest(self, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Return the newest checkpoint that is intact; older ones stand in for damaged ones."""
         problem = None
-        for number, path in reversed(self._numbered()):
+        for number, path in reversed(self._numbered(name)):
             self._number = max(self._number, number)
             try:
                 return _read(path)
@@ -121,9 +134,9 @@ class Checkpoint:
             raise CheckpointError(f"{problem}; to start anew, give another folder")
         return None
 
-    def _numbered(self) -> list[tuple[int, Path]]:
-        paths = Path(self.folder).glob(f"checkpoint-*{SUFFIX}")
-        numbers = [(path.stem.removeprefix("checkpoint-"), path) for path in paths]
+    def _numbered(self, name: str) -> list[tuple[int, Path]]:
+        paths = Path(self.folder).glob(f"{name}-*{SUFFIX}")
+        numbers = [(path.stem.removeprefix(f"{name}-"), path) for path in paths]
         return sorted((int(n), path) for n, path in numbers if n.isascii() and n.isdigit())
 
     def restore(self, state: LoopState, fingerprint: Mapping[str, str]) -> None:
@@ -138,7 +151,7 @@ class Checkpoint:
         """
         self._fingerprint, self._begun = dict(fingerprint), False
         self._due = time.monotonic() + EVERY
-        self.running = state.optimizer is not None
+        self._set_running(running=state.optimizer is not None)
         if self._found is None:
             return
         header, arrays = self._found
@@ -164,18 +177,24 @@ class Checkpoint:
 
     def finish(self, state: LoopState) -> None:
         """After training: the state at its end; what follows is computed anew when resumed."""
-        self.running = False
+        self._set_running(running=False)
         state.stopped = True
         self.write(state)
+
+    def _set_running(self, *, running: bool) -> None:
+        """Set it, and that of the checkpoint that this one is part of."""
+        self.running = running
+        if self._whole is not None:
+            self._whole.running = running
 
     def write(self, state: LoopState) -> None:
         """Write the state; keep the last two checkpoints."""
         began = time.monotonic()
         data = _pack(state, self._fingerprint, self._seed)
         self._number += 1
-        with files.atomic(Path(self.folder) / f"checkpoint-{self._number}{SUFFIX}") as file:
+        with files.atomic(Path(self.folder) / f"{self._name}-{self._number}{SUFFIX}") as file:
             file.write(data)
-        for _, path in self._numbered()[:-2]:
+        for _, path in self._numbered(self._name)[:-2]:
             files.remove(path)
         now = time.monotonic()
         self._due = now + max(EVERY, PATIENCE * (now - began))

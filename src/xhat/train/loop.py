@@ -45,6 +45,8 @@ class LoopState:
     epoch_generator: dict[str, Any] | None = None
     step: int = 0
     losses: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    # Steps of the next run: found on the way, and of no influence on what comes out.
+    steps_per_run: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,10 @@ def _epoch(plan: Plan, state: LoopState) -> float:
             "anew, give another folder"
         )
     first_step, total = state.epoch * steps, plan.epochs * steps
-    losses, step, count = state.losses, state.step, 1
-    most = max(1, rows_per_run(plan.rows) // size)
+    losses, step = state.losses, state.step
+    most = steps if plan.rows.resident is not None else max(1, rows_per_run(plan.rows) // size)
     while step < steps:
-        count = min(count, steps - step)
+        count = min(state.steps_per_run, steps - step)
         index = order[step * size : (step + count) * size]
         rates = plan.schedule.rates(first_step + step, count, total)
         began = time.perf_counter()
@@ -117,7 +119,8 @@ def _epoch(plan: Plan, state: LoopState) -> float:
             plan.on_run(state)
         seconds = max(time.perf_counter() - began, 1e-6)
         # Runs grow to RUN_SECONDS; their length changes nothing but the time between two returns.
-        count = max(1, min(most, 2 * count, int(count * RUN_SECONDS / seconds)))
+        longest = min(most, 2 * state.steps_per_run, int(count * RUN_SECONDS / seconds))
+        state.steps_per_run = max(1, longest)
     sizes = np.minimum(size, n - size * np.arange(steps))
     state.epoch_generator, state.step, state.losses = None, 0, []
     return float(np.concatenate(losses) @ sizes / n)

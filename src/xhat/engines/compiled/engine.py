@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +63,13 @@ class Pace:
         self.seconds: dict[int, float] = {}  # per row, by number of threads
         self.runs = 0
 
+    def is_short(self, rows: int) -> bool:
+        """Return whether a run over some rows ends before a second thread would be of use."""
+        return min(self.seconds.values(), default=0.0) * rows < SPLIT_SECONDS
+
     def choose(self, limit: int, rows: int) -> int:
         """Return the number of threads for a run over some rows."""
-        if limit == 1 or min(self.seconds.values(), default=0.0) * rows < SPLIT_SECONDS:
+        if limit == 1 or self.is_short(rows):
             return 1
         self.runs += 1
         if limit not in self.seconds:
@@ -120,8 +126,8 @@ class CompiledEngine:
         if len(self._paces) > MOST_PACES:  # a long sweep over shapes
             self._paces.clear()
         pace = self._paces.setdefault((objective.net, size, theta.dtype.char), Pace())
-        limit = thread_limit() if 3 * size * objective.net.size >= SPLIT_STEP else 1
-        threads = pace.choose(limit, rows)
+        large = 3 * size * objective.net.size >= SPLIT_STEP and not pace.is_short(rows)
+        threads = pace.choose(thread_limit() if large else 1, rows)
         began = time.perf_counter()
         done = plan.run(
             theta,
@@ -230,9 +236,9 @@ def _head(head: Head) -> int | None:
     return _HEADS.get(type(head))
 
 
-def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _kernels.Plan:
-    """Turn the objective into the kernels' graph: nodes x .. h .. a_hat, edges with matrices."""
-    net = objective.net
+@lru_cache(64)
+def _graph(net: Network) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """Return the kernels' graph, nodes x .. h .. a_hat, its matrices and edges, and the blocks."""
     up, k = net.sizes, net.depth
     widths = (*up, *up[-2::-1])
     biases = [name for _, name in (*net.encoder_names, *net.decoder_names)]
@@ -261,6 +267,11 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
         assert head is not None
         limit = block.head.limit if isinstance(block.head, Poisson) else 0.0
         blocks.append((block.start, block.stop, head, block.weight, limit))
+    return nodes, matrices, edges, blocks
+
+
+def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _kernels.Plan:
+    """Turn the objective into what the kernels carry out."""
     columns = None
     if objective.corruption is not None:
         kind, field = _CORRUPTIONS[type(objective.corruption)]
@@ -273,7 +284,7 @@ def _plan(objective: Objective, theta: Vector, numbers: dict[str, float]) -> _ke
         )
         columns = low, high, fill, np.ascontiguousarray(objective.columns.group, np.int64)
     numbers |= _penalties(objective)
-    return _kernels.Plan(nodes, matrices, edges, blocks, numbers, columns, theta.dtype.char)
+    return _kernels.Plan(*_graph(objective.net), numbers, columns, theta.dtype.char)
 
 
 def _penalties(objective: Objective) -> dict[str, float]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_wine
 
-from xhat import Autoencoder, Real, load
+from xhat import L2, Adam, Autoencoder, EarlyStopping, Gaussian, L1Code, Real, load
 from xhat.__main__ import run
 
 XHAT = [sys.executable, "-m", "xhat"]
@@ -83,6 +83,18 @@ def test_fit_options(call, folder):
     wanted = {"learning_rate": 1e-3, "optimizer": "sgd", "tied": True, "random_state": 7}
     wanted |= {"hidden": (), "activation": "sigmoid", "max_iter": 5, "verbose": 0}
     assert {name: ae.get_params()[name] for name in wanted} == wanted
+
+
+def test_set_takes_objects_as_python_writes_them(call, folder):
+    objects = ["corruption=Gaussian(0.3)", "optimizer=Adam(clip=2)", "stopping=EarlyStopping(4)"]
+    objects += ["penalty=(L2(1e-4), L1Code(weight=1e-3))"]
+    settings = [word for text in objects for word in ("--set", text)]
+    code, _, err = call("fit", "wine.npy", "-o", "s.xhat", "--epochs", "2", *settings)
+    assert code == 0, err
+    given = load(folder / "s.xhat").get_params()
+    assert given["corruption"] == Gaussian(0.3)
+    assert given["penalty"] == (L2(1e-4), L1Code(1e-3))
+    assert (given["optimizer"], given["stopping"]) == (Adam(clip=2), EarlyStopping(4))
 
 
 def test_heads_from_a_file(call, folder):
@@ -240,6 +252,10 @@ FAULTS = [
     (64, ["fit", "wine.npy", "--set", "hiden=3"], "did you mean hidden?"),
     (64, ["fit", "wine.npy", "--set", "hidden"], "expected NAME=VALUE"),
     (64, ["fit", "wine.npy", "--set", "learning_rate=fast"], "learning_rate='fast'"),
+    (64, ["fit", "wine.npy", "--set", "optimizer=Adam(clip=0.5)"], "Adam(clip=0.5): clip must be"),
+    (64, ["fit", "wine.npy", "--set", "optimizer=Adam(clop=2)"], "unexpected keyword argument"),
+    (64, ["fit", "wine.npy", "--set", "penalty=exit(3)"], "penalty='exit(3)'"),
+    (64, ["fit", "wine.npy", "--set", "penalty=L2(exit(3))"], "penalty='L2(exit(3))'"),
     (64, ["encode", "wine.xhat", "wine.csv", "-o", "a.xls"], "-o a.xls: unknown format"),
     (
         64,

@@ -29,7 +29,7 @@ def expected_part(part, Z):
 
 def compared(model, X):
     """Rows as they are compared with others."""
-    return model.of_rows(X, model.whole)
+    return model.of_rows(X, lambda _, tile: model.whole(tile))
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from xhat import (
     L1Code,
     Masking,
     OneCycle,
+    ParameterError,
     Real,
     SaltAndPepper,
     auto,
@@ -502,6 +503,12 @@ def test_threshold_needs_enough_held_out_rows():
     assert 0 < rate < 0.15
     with pytest.raises(ValueError, match="needs at least 1000 held-out rows, there are 360"):
         ae.threshold(0.001)
+    for rate in ("a", None, 1, np.nan, True):
+        with pytest.raises(ParameterError, match=r"false_alarm_rate=.* must lie in \(0, 1\)"):
+            ae.threshold(rate)
+    for draws in ("3", 1.5, 0, -1, np.nan, True, [2]):
+        with pytest.raises(ParameterError, match=r"draws=.*: expected None or a whole number >= 1"):
+            ae.impute(DIGITS, draws=draws)
 
 
 def test_partial_fit_of_a_model_that_fills_cells_hides_cells(monkeypatch):
@@ -534,6 +541,22 @@ def test_partial_fit_improves_on_its_start_and_continues_a_fit():
     before = fitted.score(DIGITS)
     fitted.partial_fit(DIGITS)
     assert fitted.score(DIGITS) > before - 1
+
+
+def test_copies_count_as_the_rows_they_are():
+    X = np.repeat([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]], [40, 50, 60], axis=0)
+    assert Autoencoder(1, max_iter=2).fit(X).verdict_.n_rows == 150
+    weighted = Autoencoder(1, max_iter=2).fit(X[[0, 40, 90]], sample_weight=[40, 50, 60])
+    assert weighted.verdict_.n_rows == 150
+
+
+def test_own_validation_rows_without_a_cell_are_refused():
+    empty = np.full_like(DIGITS[:250], np.nan)
+    with pytest.raises(DataError, match="no cell of the 250 rows of X_val is observed"):
+        Autoencoder(5, max_iter=2).fit(DIGITS, X_val=empty)
+    empty[3] = DIGITS[3]  # one row to judge by, none to measure the spread of residuals on
+    ae = Autoencoder(5, random_state=0, max_iter=2).fit(DIGITS, X_val=empty)
+    assert np.isfinite(ae.anomaly_score(DIGITS)).all()
 
 
 def test_own_validation_rows_choose_the_epoch():

@@ -130,3 +130,32 @@ def test_a_call_that_diverges_leaves_the_model_to_go_on_from():
         ae.set_params(learning_rate=1e6).partial_fit(X)
     assert np.array_equal(ae.anomaly_score(X), scores)
     assert np.isfinite(ae.set_params(learning_rate=1e-3).partial_fit(X).anomaly_score(X)).all()
+
+
+@pytest.mark.parametrize("stop", [MemoryError, KeyboardInterrupt])
+def test_a_call_that_is_cut_short_leaves_all_as_it_was(monkeypatch, stop):
+    """Its model, its optimiser and the sample that scores are measured on."""
+    X = np.random.default_rng(0).normal(size=(900, 4))
+    broken, whole = (Autoencoder(2, random_state=0, max_iter=3).fit(X) for _ in range(2))
+    for ae in (broken, whole):
+        ae.partial_fit(X[:300])
+    scores, curve = broken.anomaly_score(X), list(broken.loss_curve_)
+
+    def fails(*_):
+        raise stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xhat.incremental.settle", fails)
+        with pytest.raises(stop):
+            broken.partial_fit(X[300:600])
+    assert np.array_equal(broken.anomaly_score(X), scores)
+    assert broken.loss_curve_ == curve
+    again, expected = (ae.partial_fit(X[600:]).anomaly_score(X) for ae in (broken, whole))
+    assert np.array_equal(again, expected)
+
+
+def test_rows_without_a_cell_measure_nothing():
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    ae = Autoencoder(2, random_state=0, max_iter=3).fit(X)
+    scores = ae.anomaly_score(X)
+    assert np.array_equal(ae.partial_fit(np.full((300, 4), np.nan)).anomaly_score(X), scores)

@@ -56,9 +56,10 @@ def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) ->
     width = len(model.schema.columns)
     columns = model.scores(rows, lambda nats: nats[:, :width])
 
-    def distances(raw: Matrix, tile: Batch) -> Floats:
-        near = part.nearest(model.whole(raw, tile))
-        near[np.isnan(raw).all(axis=1)] = np.nan
+    def distances(_: Matrix, tile: Batch) -> Floats:
+        near = part.nearest(model.whole(tile))
+        if tile.mask is not None:
+            near[~tile.mask.any(axis=1)] = np.nan
         return near
 
     near = model.of_rows(rows, distances)

@@ -127,7 +127,13 @@ def demo(output: str | None, *, as_json: bool, words: Words) -> None:
     help="auto, real, robust, asinh, binary, categorical, count, or JSON {column: kind}.",
 )
 @click.option("--validation", metavar="FILE", help="Held-out rows of your own choice.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any parameter.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help='Any parameter, as Python writes it: "corruption=Masking(0.2)".',
+)
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
 @click.option("--epochs", type=int, metavar="N", help="At most; for L-BFGS: iterations.")
 @click.option("--checkpoint", metavar="DIR", help="Keep the state of the fit here.")

@@ -224,23 +224,48 @@ def _parameters(wishes: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
             raise ParameterError(f"--set {setting}: there is no parameter {name!r}; {hint}")
-        parameters[name] = literal(text)
+        try:
+            parameters[name] = literal(text)
+        except TypeError as error:  # of a class that has no such parameter
+            raise ParameterError(f"--set {setting}: {error}") from None
     return parameters
 
 
 def literal(text: str) -> Any:
-    """Return a number, tuple, bool or None where text is one, else the text itself.
+    """Return a number, tuple, bool, None or object such as ``Adam(clip=1)`` where text is one.
+
+    Any other text is itself. Nothing is evaluated but literals, and xhat's own classes of
+    parameters called with them.
 
     Examples
     --------
     >>> literal("(256, 64)"), literal("1e-3"), literal("sgd"), literal("True")
     ((256, 64), 0.001, 'sgd', True)
+    >>> literal("(L2(1e-4), Contractive())"), literal("open('x')")
+    ((L2(weight=0.0001), Contractive(weight=0.1)), "open('x')")
     """
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        value = _value(ast.parse(text, mode="eval").body)
+    except ParameterError:  # of an object with such a value, and a ValueError
+        raise
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
-    return value if value is None or isinstance(value, (int, float, tuple, str)) else text
+    return text if isinstance(value, (bytes, complex, list, set, dict)) else value
+
+
+def _value(node: ast.expr) -> Any:
+    """Return what a literal says, or one of xhat's parameter classes called with literals."""
+    from xhat import requests  # noqa: PLC0415
+
+    if isinstance(node, ast.Tuple):
+        return tuple(map(_value, node.elts))
+    if not isinstance(node, ast.Call):
+        return ast.literal_eval(node)
+    made = requests.OBJECTS.get(node.func.id) if isinstance(node.func, ast.Name) else None
+    if made is None or any(keyword.arg is None for keyword in node.keywords):
+        raise ValueError(f"{ast.unparse(node)} is no parameter")
+    named = {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
+    return made(*map(_value, node.args), **named)
 
 
 def _heads(wish: str) -> Any:

@@ -203,7 +203,7 @@ def cross_fit(
         mean=mean_loss,
         pca=pca_loss,
         xhat=xhat_loss,
-        n_rows=sum(len(split.held_out) for split in splits),
+        n_rows=sum(source.copies(split.held_out) for split in splits),
         rows="rows, each held out once (cross-fitted)",
         by_column=np.tensordot(share, [p.by_column for p in parts], 1).tolist(),
     )

@@ -328,9 +328,8 @@ class Autoencoder(
         matrix = self._learn(X) if first else self._read(X)
         source = self._source(matrix)
         rng = self._generator()
-        if first:
-            self._fit = incremental.begin(request, source, rng)
-        incremental.advance(self._fit, request, source, rng)
+        fit = incremental.begin(request, source, rng) if first else self._fit
+        self._fit = incremental.advance(fit, request, source, rng)
         self._settle()
         if (measured_on := incremental.measured_on(self._fit)) is not None:
             self._set_offset(measured_on, None)

@@ -18,6 +18,7 @@ from xhat.codepart import calibrate
 from xhat.copies import copies
 from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
 from xhat.data.batches import dense, tiles
+from xhat.errors import DataError
 from xhat.filler import Filler
 from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
 from xhat.hidden import Hidden, settle
@@ -89,6 +90,11 @@ def fit(
         split = split_rows(source.n, request.validation_fraction, rng, group)
     else:
         split = split_validation(source, validation.n, rng)
+    if validation is not None and not _observed(validation, split.unseen):
+        raise DataError(
+            f"no cell of the {validation.n} row{'s' * (validation.n > 1)} of X_val is observed: "
+            "there is nothing to judge the model by, give rows with cells"
+        )
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
         # Its random numbers are not the model's, which are the same with and without it
@@ -106,6 +112,11 @@ def fit(
         return _fit_small(ready, rng, on_epoch, checkpoint)
     except KeyboardInterrupt:  # while the folds were fitted: the model is the start
         return _finish(ready, _stopped(ready, rng, on_epoch))
+
+
+def _observed(source: Source, index: Index) -> int:
+    """Return how many of some rows have a cell that is observed."""
+    return sum(int((~np.isnan(rows).all(axis=1)).sum()) for rows, _ in source.tiles(index))
 
 
 def _seed(rng: np.random.Generator) -> int:
@@ -282,7 +293,7 @@ def _calibrate(ready: Prepared, model: Model, hidden: Sequence[Hidden]) -> None:
     """
     split, source = ready.split, ready.others
     index: Index = split.unseen
-    if len(index) < FEW:
+    if _observed(source, index) < FEW:
         source, index = ready.source, split.train
         if ready.others is ready.source:
             index = np.sort(np.concatenate([split.train, split.unseen]))

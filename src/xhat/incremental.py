@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from xhat.calibration import covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.engines import choose
 from xhat.engines.base import Engine, Optimizer
-from xhat.errors import ParameterError, TrainingError
+from xhat.errors import ParameterError
 from xhat.fitting import Fit
 from xhat.hidden import settle
 from xhat.maths.objective import Objective
@@ -50,8 +51,11 @@ def begin(request: Request, source: Source, rng: np.random.Generator) -> Fit:
     return Fit(model, ready.baseline, ready.choices.said, measured=False)
 
 
-def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator) -> None:
-    """Train one epoch on the rows; a fitted or loaded model goes on from its parameters."""
+def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator) -> Fit:
+    """Train one epoch on the rows; a fitted or loaded model goes on from its parameters.
+
+    What is returned is new: if anything is refused or interrupted, ``fit`` is what it was.
+    """
     if isinstance(request.optimizer, LBFGS):
         raise ParameterError(
             "partial_fit takes steps on parts of the data: use optimizer='adam' or 'sgd'"
@@ -60,33 +64,36 @@ def advance(fit: Fit, request: Request, source: Source, rng: np.random.Generator
     objective = _objective(model, request, source)
     engine, reason = _engine(request, objective)
     source.check(schema, source.everything)
-    fit.state = _state(fit, request.optimizer, rng)
+    state = _state(fit, request.optimizer, rng)
     plan = Plan(
         engine,
         objective,
         request.optimizer,
         request.schedule or RATE,
-        source.rows(schema, source.everything, fit.state.theta.dtype, model.filler),
+        source.rows(schema, source.everything, state.theta.dtype, model.filler),
         None,
         request.batch_size or BATCH,
-        fit.state.epoch + 1,
+        state.epoch + 1,
         lambda j: schema.columns[schema.group[j]].name,
     )
-    try:
-        train(plan, fit.state, lambda _: None)
-    except TrainingError:  # the model is what it was; go on from there
-        fit.state = None
-        fit.state = _state(fit, request.optimizer, rng)
-        raise
-    fit.choices["engine"] = f"{engine.name} ({reason})"
-    fit.model = replace(model, theta=fit.state.theta.copy(), engine=engine)
-    fit.sample = Sample.of(source.X) if fit.sample is None else fit.sample.with_more(source.X)
-    sample = measured_on(fit)
-    if sample is not None:
-        _measure(fit, replace(source, X=sample))
-    fit.history.setdefault("loss", []).append(fit.state.monitor.loss[-1])
-    fit.verdict, fit.epochs, fit.best_epoch = None, fit.state.epoch, fit.state.epoch
-    fit.held_out_scores = np.empty(0)
+    train(plan, state, lambda _: None)
+    if state.interrupted:
+        raise KeyboardInterrupt
+    after = replace(
+        fit,
+        model=replace(model, theta=state.theta.copy(), engine=engine),
+        choices={**fit.choices, "engine": f"{engine.name} ({reason})"},
+        verdict=None,
+        history={**fit.history, "loss": [*fit.history.get("loss", []), state.monitor.loss[-1]]},
+        held_out_scores=np.empty(0),
+        epochs=state.epoch,
+        best_epoch=state.epoch,
+        state=state,
+        sample=Sample.of(source.X) if fit.sample is None else fit.sample.with_more(source.X),
+    )
+    if (sample := measured_on(after)) is not None:
+        _measure(after, replace(source, X=sample))
+    return after
 
 
 def _objective(model: Model, request: Request, source: Source) -> Objective:
@@ -112,9 +119,9 @@ def _engine(request: Request, objective: Objective) -> tuple[Engine, str]:
 
 
 def _state(fit: Fit, optimizer: Optimizer, rng: np.random.Generator) -> LoopState:
-    """Return the state to go on from; another optimiser than in the last call starts afresh."""
+    """Return a state to go on from; another optimiser than in the last call starts afresh."""
     theta = fit.model.theta.copy()
-    fresh, state = optimizer.init(fit.model.net, theta), fit.state
+    fresh, state = optimizer.init(fit.model.net, theta), copy.deepcopy(fit.state)
     if state is None:
         return LoopState(theta, fresh, rng, Monitor(None, theta.copy()), fit.epochs)
     assert state.optimizer is not None
@@ -133,6 +140,8 @@ def measured_on(fit: Fit) -> Any:
 
 def _measure(fit: Fit, source: Source) -> None:
     """Measure the scale of the scores on a sample of all rows seen, which were trained on."""
+    if _missing(source) == 1:
+        return  # of rows without a cell nothing can be learnt
     model, rows = fit.model, Subset(source.X, source.everything)
     model.residual = residual_spread(model, rows, None)
     linear = covariance(model, source, source.everything)

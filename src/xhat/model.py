@@ -173,19 +173,21 @@ class Model:
         if code is None:
             return np.zeros_like(nats)
 
-        def shares(raw: Matrix, tile: Batch) -> Floats:
-            return np.asarray(self.schema.by_column(code.shares(self.whole(raw, tile))))
+        def shares(_: Matrix, tile: Batch) -> Floats:
+            return np.asarray(self.schema.by_column(code.shares(self.whole(tile))))
 
         return np.asarray(self.of_rows(X, shares) * nats[:, -1:])
 
-    def whole(self, raw: Matrix, tile: Batch, H: Matrix | None = None) -> Matrix:
+    def whole(self, tile: Batch, H: Matrix | None = None) -> Matrix:
         """Return encoded rows as they are compared with others.
 
         Clipped, and cells that say nothing (missing, levels never seen) as they are rebuilt. H are
         the codes of the clipped rows, if they are known.
         """
         Z = self.schema.clip(tile.X)
-        silent = self._silent(raw, tile)
+        if tile.mask is None:
+            return Z
+        silent = tile.mask == 0
         some = silent.any(axis=1)
         if some.any():
             codes = self._code(Z[some]) if H is None else H[some]
@@ -234,7 +236,7 @@ class Model:
             parts[:, :-1] = self._cells(tile, wanted, H)
             if unseen.possible:
                 parts[:, :-1] += unseen.nats(raw)
-            parts[:, -1] = code.nats(self.whole(raw, tile, H))
+            parts[:, -1] = code.nats(self.whole(tile, H))
             if tile.mask is not None:  # nothing is known of a row without cells
                 parts[~tile.mask.any(axis=1), -1] = 0
             return parts
@@ -276,7 +278,7 @@ class Model:
 
     def shown(self, raw: Matrix) -> Batch:
         """Return encoded rows as they are shown to what fills them."""
-        return self._filled_in(raw, self.schema.encode(raw), self.filling_rounds)
+        return self._filled_in(self._encoded(raw), self.filling_rounds)
 
     @property
     def filling_rounds(self) -> int:
@@ -316,7 +318,7 @@ class Model:
         def one(piece: tuple[slice, object]) -> tuple[slice, R]:
             rows, raw = piece[0], dense(piece[1])
             self.schema.unseen.check(raw, np.arange(rows.start, rows.stop), scored=True)
-            return rows, work(raw, self._filled_in(raw, self.schema.encode(raw), rounds))
+            return rows, work(raw, self._filled_in(self._encoded(raw), rounds))
 
         starts = range(0, max(n, 1), size)
         pieces = (slice(start, min(start + size, n)) for start in starts)
@@ -327,13 +329,19 @@ class Model:
         """Return how many threads pay for n rows."""
         return thread_limit() if n * self.net.size >= SPLIT else 1
 
-    def _silent(self, raw: Matrix, tile: Batch) -> npt.NDArray[np.bool_]:
-        """Return which encoded cells say nothing: missing ones and levels never seen."""
-        if tile.mask is None and not self.schema.unseen.possible:
-            return np.zeros((len(raw), 0), dtype=bool)
-        return (np.isnan(raw) | self.schema.unseen.cells(raw))[:, self.schema.group]
+    def _encoded(self, raw: Matrix) -> Batch:
+        """Return encoded rows; what was never seen says nothing, as if it were missing.
 
-    def _filled_in(self, raw: Matrix, tile: Batch, rounds: int) -> Batch:
+        What such a cell costs is known without the model (see Unseen.nats).
+        """
+        tile, unseen = self.schema.encode(raw), self.schema.unseen
+        if not unseen.possible or not (new := unseen.cells(raw)).any():
+            return tile
+        mask = np.where(new[:, self.schema.group], 0, 1 if tile.mask is None else tile.mask)
+        X = np.where(mask > 0, tile.X, self.schema.fill)
+        return replace(tile, X=X.astype(tile.X.dtype), mask=mask.astype(tile.X.dtype))
+
+    def _filled_in(self, tile: Batch, rounds: int) -> Batch:
         """Return encoded rows whose cells that say nothing hold what the model expects there.
 
         These are missing cells and levels never seen. They start at the training mean, or at what
@@ -341,9 +349,9 @@ class Model:
         filler. A denoising model has learnt what the mean in place of a cell means; any other one
         has not, and would expect nonsense of the other cells.
         """
-        if self.rounds == 1 or not rounds:
+        if self.rounds == 1 or not rounds or tile.mask is None:
             return tile
-        silent, likely = self._silent(raw, tile), self.schema.inside
+        silent, likely = tile.mask == 0, self.schema.inside
         some = silent.any(axis=1)
         if not some.any():
             return tile

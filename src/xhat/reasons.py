@@ -69,9 +69,9 @@ def _hides(model: Model) -> bool:
 def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
     """Return the parts of every row's score and, if asked for, what is expected beside them.
 
-    A missing cell hides nothing: its part is 0. Where no filler says what a hidden cell holds, a
-    model that never learnt what the mean in place of a cell means is shown what it makes of that
-    mean; other missing cells stay filled as they are.
+    A missing cell hides nothing, its part is 0, and neither does a level never seen. Where no
+    filler says what a hidden cell holds, a model that never learnt what the mean in place of a cell
+    means is shown what it makes of that mean; other missing cells stay filled as they are.
     """
     all_nats, nats = model.all_nats(), model.seen_nats()
 
@@ -79,7 +79,7 @@ def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
         whole, clipped = all_nats(raw, tile), replace(tile, X=model.schema.clip(tile.X))
         own, code = np.split(whole, [raw.shape[1]], axis=1)
         inside = nats(clipped)
-        signs, expected = _signs(model, raw, clipped, inside.sum(axis=1), nats, expect=expect)
+        signs, expected = _signs(model, clipped, inside.sum(axis=1), nats, expect=expect)
         return np.hstack([_shared_out(own, inside, signs), code, expected])
 
     return model.of_rows(X, hide_each)
@@ -87,7 +87,6 @@ def _of_rows(model: Model, X: object, *, expect: bool) -> Floats:
 
 def _signs(
     model: Model,
-    raw: Matrix,
     clipped: Batch,
     score: Floats,
     nats: Callable[[Batch], Floats],
@@ -97,14 +96,15 @@ def _signs(
     """Return how much speaks against each cell, 0 at least, and what is expected there."""
     schema, filler, filling = model.schema, model.filler, model.filling
     witness = None if filler is None or filling is None else filling.witness
-    signs, expected = np.zeros(raw.shape), np.empty(raw.shape if expect else (len(raw), 0))
-    unseen, fill = schema.unseen.cells(raw), schema.fill.astype(clipped.X.dtype)
-    X = clipped.X.copy()
+    signs = np.zeros((len(clipped.X), len(schema.columns)))
+    expected = np.empty(signs.shape if expect else (len(signs), 0))
+    X, fill = clipped.X.copy(), schema.fill.astype(clipped.X.dtype)
     mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
+    silent = mask[:, schema.starts] == 0
     for j, column in enumerate(schema.columns):
         place = slice(schema.starts[j], schema.starts[j] + column.width)
         X[:, place], mask[:, place] = schema.fill[place], 0
-        if filler is not None:  # others that are missing were completed by looking at this one
+        if filler is not None:  # others that say nothing were completed by looking at this one
             said = filler.said(np.where(mask > 0, X, fill))
             X[:, place] = schema.likeliest(said)[:, place]
         elif model.rounds > 1:
@@ -115,8 +115,8 @@ def _signs(
         sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
         if witness is not None:
             odds = log_odds(schema, witness, j, clipped.X, np.asarray(schema.clip(said)))
-            sign = np.maximum(sign + np.where(unseen[:, j], 0, odds), 0)  # (64)
-        signs[:, j] = np.where(np.isnan(raw[:, j]), 0, sign)
+            sign = np.maximum(sign + odds, 0)  # (64)
+        signs[:, j] = np.where(silent[:, j], 0, sign)
         X[:, place] = clipped.X[:, place]
         mask[:, place] = 1 if clipped.mask is None else clipped.mask[:, place]
     return signs, expected

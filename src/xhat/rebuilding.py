@@ -18,6 +18,7 @@ from xhat.data.containers import check_table
 from xhat.data.restore import table_of, typed_table
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
+from xhat.fields import as_plain, conforms, said
 from xhat.filling import impute
 from xhat.maths.types import Matrix
 from xhat.requests import check_seed
@@ -96,6 +97,10 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
             Same container, columns, order, types and index; categories come back as categories.
         """
         check_is_fitted(self)
+        if draws is not None:
+            given, draws = draws, as_plain(draws, int)
+            if not conforms(draws, int) or draws < 1:
+                raise ParameterError(f"draws={said(given)}: expected None or a whole number >= 1")
         X = whole(X)
         matrix = self._read(X)
         if scipy.sparse.issparse(X):
@@ -103,8 +108,6 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
             return typed_table(X, impute(self._fit.model, matrix), self._storage, keep)
-        if not draws >= 1:
-            raise ParameterError(f"draws={draws!r}: expected None or a whole number >= 1")
         rng = self._generator()
         return [
             typed_table(X, impute(self._fit.model, matrix, rng), self._storage, keep)

@@ -5,6 +5,7 @@ Knows: what each parameter may be. Must not know: data.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -25,6 +26,14 @@ from xhat.train.schedules import Constant, Cosine, OneCycle
 PENALTIES = (L2, L1Code, KLSparsity, Contractive)
 CORRUPTIONS = (Masking, Gaussian, SaltAndPepper)
 SCHEDULES = (Constant, Cosine, OneCycle)
+#: What a parameter may be an object of, by name.
+OBJECTS: dict[str, Callable[..., Any]] = {
+    made.__name__: made
+    for made in (
+        *(*PENALTIES, *CORRUPTIONS, *SCHEDULES, Adam, SGD, LBFGS, EarlyStopping),
+        *(RealHead, Binary, Categorical, Count, Auto),
+    )
+}
 #: Seeds are below what numpy's RandomState takes; counts beyond are no sizes of anything.
 SEEDS, MOST = 2**32, 2**40
 

@@ -18,6 +18,7 @@ from xhat.data.reasonlist import reasons_table
 from xhat.data.restore import typed_table
 from xhat.data.stream import whole
 from xhat.errors import ParameterError
+from xhat.fields import as_plain, conforms, said
 from xhat.maths.quantiles import weighted_quantile
 from xhat.maths.types import Matrix, Vector
 from xhat.reasons import parts, reasons
@@ -132,19 +133,19 @@ class Scoring(OutlierMixin, TableInput):
         """
         check_is_fitted(self)
         scores = self._fit.held_out_scores
-        if not 0 < false_alarm_rate < 1:
-            raise ParameterError(f"false_alarm_rate={false_alarm_rate!r} must lie in (0, 1)")
+        rate = as_plain(false_alarm_rate, float)
+        if not conforms(rate, float) or not 0 < rate < 1:
+            raise ParameterError(f"false_alarm_rate={said(false_alarm_rate)} must lie in (0, 1)")
         if not len(scores) and self._fit.state is not None:
             raise ParameterError(
                 "partial_fit holds no rows out, so that no false alarm rate is known: fit at once"
             )
-        if len(scores) * false_alarm_rate < 1:
+        if len(scores) * rate < 1:
             raise ParameterError(
-                f"false_alarm_rate={false_alarm_rate:g} needs at least "
-                f"{int(np.ceil(1 / false_alarm_rate))} held-out rows, there are {len(scores)}; "
-                "raise the rate or validation_fraction"
+                f"false_alarm_rate={rate:g} needs at least {int(np.ceil(1 / rate))} held-out rows, "
+                f"there are {len(scores)}; raise the rate or validation_fraction"
             )
-        return float(np.quantile(scores, 1 - false_alarm_rate, method="weibull"))
+        return float(np.quantile(scores, 1 - rate, method="weibull"))
 
     def _set_offset(self, matrix: Any, weight: Vector | None) -> None:
         # A quantile, so that both labels occur whatever the scale of the score. Training rows are

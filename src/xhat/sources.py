@@ -107,6 +107,12 @@ class Source:
         """Return how many rows these are, by weight."""
         return float(len(index) if self.weight is None else self.weight[index].sum())
 
+    def copies(self, index: Index) -> int:
+        """Return how many rows these stand for, where their weights are numbers of copies."""
+        if self.weight is None or (self.weight != np.floor(self.weight)).any():
+            return len(index)
+        return round(self.amount(np.asarray(index)))
+
     def raw(self, index: Index) -> Matrix:
         """Return some rows, dense."""
         return dense(self.X[index])  # type: ignore[index]

@@ -85,8 +85,9 @@ class TableInput:
         X = plain_array(X)
         plain = all(store.plain for store in self._storage.stores)
         if is_frame(X):
+            names = column_names(X)
             validate_data(self, X, reset=False, skip_check_array=True)
-            self._check_order(column_names(X))
+            self._check_order(names)
             if X.shape[0] < 1:
                 raise DataError("the table has 0 sample(s) (rows): a minimum of 1 is required")
             matrix = self._storage.matrix(X)

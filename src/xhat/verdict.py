@@ -144,7 +144,7 @@ def compare(
         pca=pca,
         xhat=xhat,
         n_components=model.net.k,
-        n_rows=len(index),
+        n_rows=source.copies(index),
         rows=rows,
         unit=_unit(model.schema),
         is_pca=is_pca,

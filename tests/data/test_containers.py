@@ -49,6 +49,11 @@ def test_two_columns_of_one_name_are_refused():
     for X in (pd.DataFrame(values, columns=["a", "a"]), twice):
         with pytest.raises(DataError, match="the column name 'a' stands 2 times"):
             Autoencoder().fit(X)
+    ae = Autoencoder(1, max_iter=1).fit(pd.DataFrame(values, columns=["a", "b"]))
+    for X in (pd.DataFrame(values[:, [0, 1, 0]], columns=["a", "b", "a"]), twice):
+        for use in (ae.anomaly_score, ae.explain, ae.impute, ae.partial_fit):
+            with pytest.raises(DataError, match="the column name 'a' stands 2 times"):
+                use(X)
 
 
 def big(container):

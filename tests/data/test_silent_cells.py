@@ -65,3 +65,18 @@ def test_a_denoising_model_is_shown_what_it_was_trained_on(table):
     raw = np.array([[np.nan, 0.0, 0.0, 0.0]])
     ((_, seen),) = model.by_tile(raw, lambda _, tile: tile.X)
     np.testing.assert_array_equal(seen, model.schema.encode(raw).X)
+
+
+def test_a_level_never_seen_says_as_little_as_a_missing_cell(ae, table):
+    """Of the others nothing changes; its own cell costs two log(rows + 1) and no more."""
+    rows = table.iloc[:200].copy()
+    rows.loc[::4, "a"] = np.nan
+    new = ae.explain(rows.assign(level="new"), detail=True)
+    missing = ae.explain(rows.assign(level=None), detail=True)
+    others = new["column"] != "level"
+    for name in ("expected", "nats"):
+        assert list(new[name][others]) == list(missing[name][others])
+    own = new["nats"][~others]
+    np.testing.assert_allclose(own, 2 * np.log(len(table) * 0.8 + 1), rtol=1e-12)
+    codes = ae.transform(rows.assign(level="new")), ae.transform(rows.assign(level=None))
+    np.testing.assert_array_equal(*codes)

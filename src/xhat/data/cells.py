@@ -304,9 +304,13 @@ def _distinct_values(cells: list[Any]) -> tuple[Places, list[Any]]:
 
 def damaged(name: str, bad: Sequence[tuple[int, Any]], count: int, total: int) -> str:
     """Say that a column of numbers holds some cells that are none."""
-    shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3])
+    shown = ", ".join(f"{value!r} in row {row}" for row, value in bad[:3]) + ", ..." * (count > 3)
+    if count == total:
+        return (
+            f"column {name!r} holds no numbers, but {shown}: set the column's head to "
+            "'categorical', or leave it out"
+        )
     return (
-        f"column {name!r} holds numbers except in {count} of {total} cells: "
-        f"{shown}{', ...' * (count > 3)}; correct these cells, have them read as missing "
-        "(--missing), or set the column's head to 'categorical'"
+        f"column {name!r} holds numbers except in {count} of {total} cells: {shown}; correct these "
+        "cells, have them read as missing (--missing), or set the column's head to 'categorical'"
     )

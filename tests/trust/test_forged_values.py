@@ -15,6 +15,7 @@ from xhat.container import pack, unpack
 from xhat.errors import Stopped
 from xhat.model import Model
 from xhat.persist import to_bytes
+from xhat.train import loop
 from xhat.train.checkpoint import _ARRAYS, CHECKPOINT, Checkpoint
 from xhat.train.optimizers import LBFGS
 
@@ -144,6 +145,9 @@ def test_constants_are_finite_in_single_precision():
 
 # -- checkpoints -----------------------------------------------------------------------------------
 
+#: Of an epoch: 320 of the 400 rows are trained on, 64 at a time.
+STEPS = 5
+
 
 def model():
     return Autoencoder(
@@ -153,20 +157,21 @@ def model():
 
 @pytest.fixture(scope="module")
 def halfway(tmp_path_factory):
-    """Header and arrays of a checkpoint within the second epoch."""
+    """Header and arrays of a checkpoint within the second epoch of the model."""
     folder = tmp_path_factory.mktemp("halfway")
     asked = []
 
     def stop():
-        asked.append(1)
-        return len(asked) == 6
+        asked.append(any(folder.glob("filler-*")))  # the filler is finished
+        return sum(asked) == STEPS + 1 + 2  # the runs of an epoch, its end, two runs
 
-    with pytest.raises(Stopped):
-        model().fit(X, checkpoint=Checkpoint(folder, stop=stop))
-    (path,) = folder.iterdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "RUN_SECONDS", 0)  # runs of one step
+        with pytest.raises(Stopped):
+            model().fit(X, checkpoint=Checkpoint(folder, stop=stop))
+    (path,) = folder.glob("checkpoint-*")
     header, arrays = unpack(CHECKPOINT, path, _ARRAYS, optional="slot_")
-    assert header["epoch"] == 1
-    assert header["step"] > 0
+    assert (header["epoch"], header["step"]) == (1, 2)
     return {name: header[name] for name in header if name not in ("format", "sha256")}, arrays
 
 

@@ -738,3 +738,10 @@ def test_a_penalty_that_is_a_mean_over_the_batch_gets_all_of_few_rows():
             ae = Autoencoder(3, hidden=(), activation="sigmoid", penalty=penalty, max_iter=1)
             sizes.append(ae.fit(X[:n]).choices_["batch_size"].split()[0])
     assert sizes == ["8", "16", "54", "64"]
+
+
+def test_a_verdict_on_nothing_but_constants_says_so():
+    verdict = Autoencoder(1, max_iter=1, random_state=0).fit(np.ones((300, 3))).verdict_
+    assert verdict.mean == 0
+    assert verdict.sentence.startswith("The model is PCA: the mean leaves no loss on 300 ")
+    assert verdict.sentence.endswith("so that there is nothing to compare.")

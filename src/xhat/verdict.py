@@ -93,13 +93,15 @@ class Comparison:
         where = (
             f"on {self.n_rows} {rows_of(self.n_rows, self.rows)} at {k} unit{'s' if k > 1 else ''}"
         )
+        if not self.mean:
+            nothing = f"the mean leaves no loss {where}, so that there is nothing to compare"
+            return f"{'The model is PCA' if self.is_pca else 'No verdict'}: {nothing}."
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
         if self.pca <= COPIED * self.mean:
-            left = f"{self.xhat / self.mean:.3g}" if self.mean > 0 else "0"
             return (
                 f"PCA rebuilds the rows without loss, so that nothing can beat it {where}: xhat "
-                f"leaves {left} of the mean's loss."
+                f"leaves {self.xhat / self.mean:.3g} of the mean's loss."
             )
         ratio = f"{self.ratio:.3g} times PCA's"
         if self.ratio > 1.005 and self.fills:

@@ -31,7 +31,11 @@ class Judging(TableInput):
     _fit: Fit
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return minus the mean reconstruction loss, what a grid search maximises."""
+        """Return minus the mean reconstruction loss, what a grid search maximises.
+
+        Of rows with missing cells it may differ a little from ``-compare_pca(X).xhat``: there PCA
+        and the model are given the same completed rows, here these are read as ``transform`` does.
+        """
         check_is_fitted(self)
         X = whole(X)
         matrix = self._read(X)

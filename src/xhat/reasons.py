@@ -23,6 +23,8 @@ from xhat.model import Model
 from xhat.odds import log_odds
 
 Floats = npt.NDArray[np.float64]
+#: Cells (rows x hidden columns x columns) that are worked on at a time: 2 MB.
+HIDDEN_CELLS = 2**18
 
 
 @dataclass(frozen=True)
@@ -94,32 +96,51 @@ def _signs(
     expect: bool,
 ) -> tuple[Floats, Floats]:
     """Return how much speaks against each cell, 0 at least, and what is expected there."""
-    schema, filler, filling = model.schema, model.filler, model.filling
-    witness = None if filler is None or filling is None else filling.witness
-    signs = np.zeros((len(clipped.X), len(schema.columns)))
-    expected = np.empty(signs.shape if expect else (len(signs), 0))
-    X, fill = clipped.X.copy(), schema.fill.astype(clipped.X.dtype)
-    mask = np.ones_like(X) if clipped.mask is None else clipped.mask.copy()
-    silent = mask[:, schema.starts] == 0
-    for j, column in enumerate(schema.columns):
-        place = slice(schema.starts[j], schema.starts[j] + column.width)
-        X[:, place], mask[:, place] = schema.fill[place], 0
-        if filler is not None:  # others that say nothing were completed by looking at this one
-            said = filler.said(np.where(mask > 0, X, fill))
-            X[:, place] = schema.likeliest(said)[:, place]
-        elif model.rounds > 1:
-            X[:, place] = schema.inside(_rebuilt(model, X))[:, place]
-        if expect:
-            told = _rebuilt(model, X) if filler is None else said
-            expected[:, j] = schema.decode(told)[:, j]
-        sign = np.maximum(score - nats(Batch(X, None, mask)).sum(axis=1), 0)  # (57)
-        if witness is not None:
-            odds = log_odds(schema, witness, j, clipped.X, np.asarray(schema.clip(said)))
-            sign = np.maximum(sign + odds, 0)  # (64)
-        signs[:, j] = np.where(silent[:, j], 0, sign)
-        X[:, place] = clipped.X[:, place]
-        mask[:, place] = 1 if clipped.mask is None else clipped.mask[:, place]
+    n, columns = len(clipped.X), len(model.schema.columns)
+    signs, expected = np.empty((n, columns)), np.empty((n, columns if expect else 0))
+    size = max(1, HIDDEN_CELLS // (columns * model.net.d))
+    for start in range(0, n, size):
+        rows = slice(start, start + size)
+        mask = None if clipped.mask is None else clipped.mask[rows]
+        part = Batch(clipped.X[rows], None, mask)
+        signs[rows], expected[rows] = _hiding_each(model, part, score[rows], nats, expect=expect)
     return signs, expected
+
+
+def _hiding_each(
+    model: Model,
+    rows: Batch,
+    score: Floats,
+    nats: Callable[[Batch], Floats],
+    *,
+    expect: bool,
+) -> tuple[Floats, Floats]:
+    """Return the signs of some rows: each stands there once for every column, which is hidden."""
+    schema, filler, filling = model.schema, model.filler, model.filling
+    columns, dtype = len(schema.columns), rows.X.dtype
+    hidden = np.tile(schema.group == np.arange(columns)[:, None], (len(rows.X), 1))
+    Z, fill = np.repeat(rows.X, columns, axis=0), schema.fill.astype(dtype)
+    seen = np.ones_like(Z) if rows.mask is None else np.repeat(rows.mask, columns, axis=0)
+    own, seen = seen, np.where(hidden, 0, seen).astype(dtype)
+    X = np.where(hidden, fill, Z)
+    if filler is not None:  # other cells that say nothing were completed by looking at this one
+        said = filler.said(np.where(seen > 0, X, fill))
+        X = np.where(hidden, schema.likeliest(said), Z).astype(dtype)
+    elif model.rounds > 1:
+        X = np.where(hidden, schema.inside(_rebuilt(model, X)), Z).astype(dtype)
+    shape = (len(rows.X), columns)
+    each = np.arange(columns)
+    others = nats(Batch(X, None, seen)).sum(axis=1).reshape(shape)
+    signs = np.maximum(score[:, None] - others, 0)  # (57)
+    if filler is not None and filling is not None and filling.witness is not None:
+        of_each = np.asarray(schema.clip(said), np.float64).reshape(*shape, -1)
+        odds = [log_odds(schema, filling.witness, j, rows.X, of_each[:, j]) for j in range(columns)]
+        signs = np.maximum(signs + np.column_stack(odds), 0)  # (64)
+    signs[own.reshape(*shape, -1)[:, each, schema.starts] == 0] = 0
+    if not expect:
+        return signs, np.empty((len(rows.X), 0))
+    told = said if filler is not None else _rebuilt(model, X)
+    return signs, np.asarray(schema.decode(told).reshape(*shape, -1)[:, each, each])
 
 
 def _shared_out(own: Floats, inside: Floats, signs: Floats) -> Floats:

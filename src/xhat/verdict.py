@@ -104,13 +104,11 @@ class Comparison:
                 f"leaves {self.xhat / self.mean:.3g} of the mean's loss."
             )
         ratio = f"{self.ratio:.3g} times PCA's"
-        if self.ratio > 1.005 and self.fills:
-            return (
-                f"PCA wins {where}: xhat's loss is {ratio} on cells that are seen; it learnt to "
-                "fill those that are not."
-            )
         if self.ratio > 1.005:
-            return f"PCA wins {where}: xhat's loss is {ratio}; use PCA, or a deeper xhat."
+            advice = "; use PCA, or a deeper xhat"
+            if self.fills:
+                advice = " on cells that are seen; it learnt to fill those that are not"
+            return f"PCA wins {where}: xhat's loss is {ratio}{advice}."
         if self.ratio > 0.995:
             return f"A draw {where}: xhat's loss is {ratio}; PCA is enough."
         return f"xhat wins {where}: its loss is {ratio}."

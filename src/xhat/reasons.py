@@ -23,8 +23,8 @@ from xhat.model import Model
 from xhat.odds import log_odds
 
 Floats = npt.NDArray[np.float64]
-#: Cells (rows x hidden columns x columns) that are worked on at a time: 2 MB.
-HIDDEN_CELLS = 2**18
+#: Cells (rows x hidden columns x columns) that are worked on at a time: 1 MB.
+HIDDEN_CELLS = 2**17
 
 
 @dataclass(frozen=True)

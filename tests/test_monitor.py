@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from xhat import Autoencoder, auto, fitting, training
+from xhat import Autoencoder, Masking, auto, fitting, training
 from xhat.foldruns import FoldRuns
+from xhat.persist import to_bytes
 from xhat.train import loop
 from xhat.train.monitor import EarlyStopping, Monitor
 
@@ -117,3 +118,25 @@ def test_a_small_fit_that_is_stopped_has_a_verdict_of_its_own(rows, monkeypatch)
     assert ae.verdict_.rows.startswith(judged)
     assert 0.5 < ae.verdict_.ratio <= 1.001  # of the finished fit it is below 0.1
     assert np.isfinite(ae.anomaly_score(X)).all()
+
+
+def test_runs_of_steps_grow_to_whole_epochs_and_change_nothing(monkeypatch):
+    """Returns to Python between a small table's steps cost more than the steps."""
+    X = np.random.default_rng(0).normal(size=(400, 4))
+    run, made, runs = loop._run, set(), []
+
+    def counted(plan, state, *rest):
+        runs[-1][state.epoch] = runs[-1].get(state.epoch, 0) + 1
+        return run(plan, state, *rest)
+
+    monkeypatch.setattr(loop, "_run", counted)
+    for seconds in (0, 1e9):
+        monkeypatch.setattr(loop, "RUN_SECONDS", seconds)
+        runs.append({})
+        ae = Autoencoder(2, hidden=(8,), batch_size=30, max_iter=8, random_state=0, heads="real")
+        made.add(to_bytes(ae.set_params(corruption=Masking(0.2)).fit(X)))
+    assert len(made) == 1
+    steps = runs[0][0]
+    assert steps == -(-320 // 30)
+    assert set(runs[0].values()) == {steps}
+    assert [runs[1][epoch] for epoch in range(3, 8)] == [1] * 5

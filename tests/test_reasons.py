@@ -183,3 +183,14 @@ def test_empty_and_perfect_rows():
     assert np.isfinite(parts).all()
     assert (parts[3] == 0).all()
     assert (parts >= 0).all()
+
+
+@pytest.mark.parametrize("corruption", [None, Masking(0.3)])
+def test_how_many_cells_are_hidden_at_a_time_changes_no_bit(frame, corruption, monkeypatch):
+    rows = frame.iloc[:60].assign(town=lambda t: t["town"].where(t.index % 5 > 0, "new"))
+    ae = Autoencoder(2, corruption=corruption, random_state=0, max_iter=10).fit(frame)
+    table, cells = ae.explain(rows), ae.explain(rows, detail=True)
+    for most in (1, 500, 2**22):
+        monkeypatch.setattr("xhat.reasons.HIDDEN_CELLS", most)
+        pd.testing.assert_frame_equal(ae.explain(rows), table, check_exact=True)
+        pd.testing.assert_frame_equal(ae.explain(rows, detail=True), cells, check_exact=True)

@@ -154,6 +154,28 @@ def test_a_filler_goes_on_where_it_was_stopped(tmp_path, monkeypatch, seed):
     assert 0 < sum(hiding) <= of_filler - 2
 
 
+def test_a_checkpoint_is_of_use_again_after_ctrl_c_in_the_filler(tmp_path, monkeypatch):
+    given = {"max_iter": 40, "random_state": None}
+    np.random.seed(7)  # noqa: NPY002
+    whole = to_bytes(model(**given).fit(X))
+    monkeypatch.setattr(module, "EVERY", 0)
+    monkeypatch.setattr(module, "PATIENCE", 0)
+    epoch, left = loop._epoch, [3]
+
+    def broken(plan, state):
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return epoch(plan, state)
+
+    np.random.seed(7)  # noqa: NPY002
+    checkpoint = Checkpoint(tmp_path)
+    monkeypatch.setattr(loop, "_epoch", broken)
+    with pytest.raises(KeyboardInterrupt):
+        model(**given).fit(X, checkpoint=checkpoint)
+    assert to_bytes(model(**given).fit(X, checkpoint=checkpoint)) == whole
+
+
 def test_two_checkpoints_are_kept_and_the_older_stands_in(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "EVERY", 0)
     monkeypatch.setattr(module, "PATIENCE", 0)

@@ -118,6 +118,7 @@ class Checkpoint:
         """Return the checkpoint, in the same folder, of the network that is trained first."""
         part = Checkpoint(self.folder, self.resume, self.stop)
         part._whole, part._seed, part._name = self, self._seed, FILLER
+        self._begun = False  # a fit that ends in the filler leaves it for another one
         part._found = part._newest(FILLER)
         return part
 

@@ -7,7 +7,7 @@ import fits
 import numpy as np
 import pytest
 
-from xhat import Autoencoder, CheckpointError, Masking, ParameterError
+from xhat import Autoencoder, CheckpointError, DataError, Masking, ParameterError
 from xhat.errors import Stopped
 from xhat.persist import to_bytes
 from xhat.train import checkpoint as module
@@ -174,6 +174,19 @@ def test_a_checkpoint_is_of_use_again_after_ctrl_c_in_the_filler(tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         model(**given).fit(X, checkpoint=checkpoint)
     assert to_bytes(model(**given).fit(X, checkpoint=checkpoint)) == whole
+
+
+def test_a_checkpoint_is_of_use_again_after_a_refusal(tmp_path):
+    """Without a seed it holds where that fit began which is resumed, not the refused one."""
+    given = {"max_iter": 6, "random_state": None}
+    checkpoint = Checkpoint(tmp_path)
+    with pytest.raises(DataError):
+        model(**given).fit(np.where(np.arange(6) == 2, np.inf, X), checkpoint=checkpoint)
+    with pytest.raises(DataError):
+        model(heads={"x1": "binary"}, **given).fit(X, checkpoint=checkpoint)
+    whole = to_bytes(model(**given).fit(X, checkpoint=checkpoint))
+    assert to_bytes(model(**given).fit(X, checkpoint=checkpoint)) == whole
+    assert to_bytes(model(**given).fit(X, checkpoint=tmp_path)) == whole
 
 
 def test_two_checkpoints_are_kept_and_the_older_stands_in(tmp_path, monkeypatch):

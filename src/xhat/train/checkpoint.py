@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -86,6 +86,11 @@ class Checkpoint:
         if not isinstance(named, str) or not named or "\0" in named:
             raise ParameterError(f"checkpoint={self.folder!r:.200}: expected the name of a folder")
 
+    def reopened(self) -> Self:
+        """Return it for another fit: the last one may have ended anywhere."""
+        self._begun, self._found, self.running = False, None, False
+        return self
+
     def begin(self, rng: np.random.Generator) -> None:
         """Look for something to resume; the generator is set to where that fit began.
 
@@ -118,7 +123,7 @@ class Checkpoint:
         """Return the checkpoint, in the same folder, of the network that is trained first."""
         part = Checkpoint(self.folder, self.resume, self.stop)
         part._whole, part._seed, part._name = self, self._seed, FILLER
-        self._begun = False  # a fit that ends in the filler leaves it for another one
+
         part._found = part._newest(FILLER)
         return part
 
@@ -150,7 +155,7 @@ class Checkpoint:
         fingerprint : mapping of what it describes to a digest
             Of data, parameters and so on; all must be as they were.
         """
-        self._fingerprint, self._begun = dict(fingerprint), False
+        self._fingerprint = dict(fingerprint)
         self._due = time.monotonic() + EVERY
         self._set_running(running=state.optimizer is not None)
         if self._found is None:
@@ -202,9 +207,9 @@ class Checkpoint:
 
 
 def opened(checkpoint: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint | None:
-    """Return the checkpoint of a folder."""
+    """Return the checkpoint of a folder, for a fit that has not begun."""
     if checkpoint is None or isinstance(checkpoint, Checkpoint):
-        return checkpoint
+        return None if checkpoint is None else checkpoint.reopened()
     return Checkpoint(checkpoint)
 
 

@@ -227,6 +227,8 @@ def pages(folder):
 def test_a_real_disk_full_at_20_sizes(disk, tmp_path, monkeypatch, capsys, name):
     """Nothing half-written, the old file as it was, one line that names the file; then it works."""
     monkeypatch.chdir(tmp_path)
+    for pause in ("EVERY", "PATIENCE"):  # two checkpoints of either network, on any machine
+        monkeypatch.setattr(checkpoint, pause, 0)
     fits.make_table(tmp_path, rows=6000)
     assert run(["fit", "rows.npy", "-o", "m.xhat", "--epochs", "1", "--quiet"]) == 0
     fit = ["fit", "rows.npy", "--epochs", "2", "--set", "hidden=(512, 32)", "--quiet", "-o"]

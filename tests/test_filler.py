@@ -158,19 +158,26 @@ def test_a_file_with_a_part_of_it_is_refused(ae, tmp_path, without, monkeypatch)
         xhat.load(tmp_path / "a.xhat")
 
 
-@pytest.mark.parametrize("rows", [300, 1500], ids=["small", "large"])
-def test_ctrl_c_while_it_trains_leaves_a_model(table, rows, monkeypatch):
+@pytest.mark.parametrize(
+    ("rows", "holes", "epochs"),
+    [(300, False, 0), (1500, False, 5), (1500, True, 0)],
+    ids=["small", "large", "large, missing cells"],
+)
+def test_ctrl_c_while_it_trains_leaves_a_model(table, rows, holes, epochs, monkeypatch):
+    """Where no cell is missing it is trained after the model, which is then whole."""
     from xhat import fitting
 
     def interrupted(*given):
         return replace(train_filler(*given), interrupted=True)
 
     monkeypatch.setattr(fitting, "train_filler", interrupted)
-    ae = Autoencoder(random_state=0, max_iter=5)
+    ae, given = Autoencoder(random_state=0, max_iter=5), table.iloc[:rows].copy()
+    if holes:
+        given.iloc[::40, 0] = None
     with pytest.raises(KeyboardInterrupt):
-        ae.fit(table.iloc[:rows])
-    assert ae.n_iter_ == 1
-    assert ae.history_["loss"] == []
+        ae.fit(given)
+    assert ae.n_iter_ == max(1, epochs)
+    assert len(ae.history_["loss"]) == epochs
     assert np.isfinite(ae.anomaly_score(table.iloc[:10])).all()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -97,21 +98,41 @@ def fit(
         )
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
-        # Its random numbers are not the model's, which are the same with and without it
-        try:
-            taught = train_filler(ready, _seed(copy.deepcopy(rng)), on_epoch, checkpoint)
-        except KeyboardInterrupt:
-            taught = Taught(None, [], interrupted=True)
-        ready = _beside(ready, taught.filler)
-        if taught.interrupted:
-            return _finish(ready, _stopped(ready, rng, on_epoch), taught.hidden)
-        return _finish(  # no name keeps the state, which is as large as some models
-            ready, train_network(ready, rng, on_epoch, checkpoint=checkpoint), taught.hidden
-        )
+        return _fit_large(ready, rng, on_epoch, checkpoint)
     try:
         return _fit_small(ready, rng, on_epoch, checkpoint)
     except KeyboardInterrupt:  # while the folds were fitted: the model is the start
+        ready.choices.said.setdefault("filler", "None (interrupted)")
         return _finish(ready, _stopped(ready, rng, on_epoch))
+
+
+def _fit_large(
+    ready: Prepared,
+    rng: np.random.Generator,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None,
+) -> Fit:
+    """Train the model, and the filler before it where there are cells to complete, else after it.
+
+    The filler's random numbers are not the model's, which are the same with and without it.
+    """
+    seed, trained = _seed(copy.deepcopy(rng)), []
+    if not ready.missing:
+        trained.append(train_network(ready, rng, on_epoch, checkpoint=checkpoint))
+        trained[0].optimizer = None  # as large as two models, and of no use any more
+    taught = Taught(None, [], interrupted=True)
+    if not (trained and trained[0].interrupted):
+        with suppress(KeyboardInterrupt):
+            taught = train_filler(ready, seed, on_epoch, checkpoint)
+    ready = _beside(ready, taught.filler)
+    ready.choices.said.setdefault("filler", "None (interrupted)")
+    if trained:
+        trained[0].interrupted |= taught.interrupted
+    elif taught.interrupted:
+        trained.append(_stopped(ready, rng, on_epoch))
+    else:
+        trained.append(train_network(ready, rng, on_epoch, checkpoint=checkpoint))
+    return _finish(ready, trained.pop(), taught.hidden)  # no name keeps it: it is large
 
 
 def _observed(source: Source, index: Index) -> int:
@@ -125,7 +146,6 @@ def _seed(rng: np.random.Generator) -> int:
 
 def _stopped(ready: Prepared, rng: np.random.Generator, on_epoch: OnEpoch) -> LoopState:
     """Return the start, of a fit that was interrupted before its first epoch."""
-    ready.choices.said.setdefault("filler", "None (interrupted)")
     state = train_network(ready, rng, on_epoch, stop_after=0)
     state.interrupted = True
     return state

@@ -24,8 +24,8 @@ class Progress:
     ----------
     verbose : int
         0 nothing, 1 a bar on a terminal where rich is installed and elsewhere a line at the epochs
-        1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch; before the model's come the
-        filler's.
+        1, 2, 5, 10, 20, 50, ..., 2 or more a line for every epoch; the filler's come
+        before the model's where cells are missing, else after.
     also : Epochs or None
         Told of the same.
     """
@@ -44,7 +44,7 @@ class Progress:
             self._also.begin(state, epochs, ready)
 
     def filler(self, epochs: int, ready: Prepared) -> Callable[[LoopState], None]:
-        """Return what reports the epochs of the filler, which comes before the model."""
+        """Return what reports the epochs of the filler."""
         self._show(epochs, ready, "filler, ")
         return self._report
 

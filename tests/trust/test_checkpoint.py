@@ -17,6 +17,10 @@ from xhat.train.checkpoint import Checkpoint
 X = np.random.default_rng(0).normal(size=(400, 6)) @ np.random.default_rng(1).normal(size=(6, 6))
 
 
+#: The same with missing cells, so that the filler is trained first.
+HOLES = np.where(np.random.default_rng(2).random(X.shape) < 0.03, np.nan, X)
+
+
 def model(**more):
     given = {"hidden": (8,), "max_iter": 6, "batch_size": 32, "random_state": 0, **more}
     return Autoencoder(2, **given)
@@ -48,6 +52,8 @@ def cases():
         "nothing held out": {"validation_fraction": 0},
         "reference engine": {"engine": "reference"},
         "no seed": {"random_state": None},
+        "missing cells": {"holes": True},
+        "missing cells, no seed": {"holes": True, "random_state": None},
         "pca by rule": {"hidden": "auto", "batch_size": "auto"},
         "lbfgs": {"optimizer": "lbfgs", "batch_size": "auto"},
     }
@@ -56,19 +62,20 @@ def cases():
 @pytest.mark.parametrize("name", cases())
 def test_a_resumed_fit_ends_with_the_same_bytes(tmp_path, name, monkeypatch):
     given = cases()[name]
+    rows = HOLES if given.pop("holes", False) else X
     random = given.get("random_state", 0)
     if random is None:
         np.random.seed(7)  # noqa: NPY002  (what random_state=None draws from)
-    whole = to_bytes(model(**given).fit(X))
-    for n in (1, 2, 5, 9, 10, 13, 17, 10_000):  # the first ones are the filler's
+    whole = to_bytes(model(**given).fit(rows))
+    for n in (1, 2, 5, 9, 10, 13, 17, 10_000):
         if random is None:
             np.random.seed(7)  # noqa: NPY002
         folder = tmp_path / str(n)
         try:
-            model(**given).fit(X, checkpoint=Checkpoint(folder, stop=StopAt(n)))
+            model(**given).fit(rows, checkpoint=Checkpoint(folder, stop=StopAt(n)))
         except Stopped:
             assert n < 10_000
-        resumed = model(**given).fit(X, checkpoint=folder)
+        resumed = model(**given).fit(rows, checkpoint=folder)
         assert to_bytes(resumed) == whole
 
 
@@ -126,12 +133,14 @@ def test_a_finished_fit_is_not_trained_again_and_gives_the_same_model(tmp_path, 
 
 
 @pytest.mark.parametrize("seed", [0, None], ids=["seed", "no seed"])
-def test_a_filler_goes_on_where_it_was_stopped(tmp_path, monkeypatch, seed):
+@pytest.mark.parametrize("missing", [True, False], ids=["before the model", "after it"])
+def test_a_filler_goes_on_where_it_was_stopped(tmp_path, monkeypatch, seed, missing):
     """Without a seed nothing but its checkpoint knows which rows were held out."""
     given = {"max_iter": 40, "random_state": seed}
+    rows = HOLES if missing else X
     np.random.seed(7)  # noqa: NPY002  (what random_state=None draws from)
     hiding = epochs_of(monkeypatch)
-    whole = to_bytes(model(**given).fit(X))
+    whole = to_bytes(model(**given).fit(rows))
     of_filler = sum(hiding)
     assert of_filler > 2
     np.random.seed(7)  # noqa: NPY002
@@ -141,23 +150,25 @@ def test_a_filler_goes_on_where_it_was_stopped(tmp_path, monkeypatch, seed):
     class AfterTwo:
         def __call__(self):
             at_work.append(checkpoint.running)
-            return len(hiding) > 2
+            return sum(hiding) > 2
 
     checkpoint = Checkpoint(tmp_path, stop=AfterTwo())
     with pytest.raises(Stopped):
-        model(**given).fit(X, checkpoint=checkpoint)
-    assert len(hiding) == 3
+        model(**given).fit(rows, checkpoint=checkpoint)
+    assert sum(hiding) == 3
     assert all(at_work)
-    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"filler"}
+    kept = {path.name.split("-")[0] for path in tmp_path.iterdir()}
+    assert kept == {"filler"} | ({"checkpoint"} if not missing else set())
     hiding.clear()
-    assert to_bytes(model(**given).fit(X, checkpoint=tmp_path)) == whole
+    assert to_bytes(model(**given).fit(rows, checkpoint=tmp_path)) == whole
     assert 0 < sum(hiding) <= of_filler - 2
+    assert missing or all(hiding)  # the model was finished
 
 
 def test_a_checkpoint_is_of_use_again_after_ctrl_c_in_the_filler(tmp_path, monkeypatch):
     given = {"max_iter": 40, "random_state": None}
     np.random.seed(7)  # noqa: NPY002
-    whole = to_bytes(model(**given).fit(X))
+    whole = to_bytes(model(**given).fit(HOLES))
     monkeypatch.setattr(module, "EVERY", 0)
     monkeypatch.setattr(module, "PATIENCE", 0)
     epoch, left = loop._epoch, [3]
@@ -172,8 +183,8 @@ def test_a_checkpoint_is_of_use_again_after_ctrl_c_in_the_filler(tmp_path, monke
     checkpoint = Checkpoint(tmp_path)
     monkeypatch.setattr(loop, "_epoch", broken)
     with pytest.raises(KeyboardInterrupt):
-        model(**given).fit(X, checkpoint=checkpoint)
-    assert to_bytes(model(**given).fit(X, checkpoint=checkpoint)) == whole
+        model(**given).fit(HOLES, checkpoint=checkpoint)
+    assert to_bytes(model(**given).fit(HOLES, checkpoint=checkpoint)) == whole
 
 
 def test_a_checkpoint_is_of_use_again_after_a_refusal(tmp_path):

@@ -5,7 +5,7 @@ Knows: LoopState, the format of files, when to write. Must not know: estimators,
 A folder holds the last two checkpoints, ``checkpoint-N.xhatc``: safetensors and JSON with a digest,
 as a model file, never a pickle. All that can be computed again from data and parameters (split,
 scales, start) is not stored; a fingerprint of both makes sure that it comes out the same. The
-network that is trained before the model has its own two beside them, ``filler-N.xhatc``.
+network that is trained beside the model has its own two, ``filler-N.xhatc``.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Checkpoint:
         self._begun = True
 
     def filler(self) -> Checkpoint:
-        """Return the checkpoint, in the same folder, of the network that is trained first."""
+        """Return the checkpoint, in the same folder, of the network trained beside the model."""
         part = Checkpoint(self.folder, self.resume, self.stop)
         part._whole, part._seed, part._name = self, self._seed, FILLER
 

@@ -162,14 +162,14 @@ def halfway(tmp_path_factory):
     asked = []
 
     def stop():
-        asked.append(any(folder.glob("filler-*")))  # the filler is finished
-        return sum(asked) == STEPS + 1 + 2  # the runs of an epoch, its end, two runs
+        asked.append(1)
+        return len(asked) == STEPS + 1 + 2  # the runs of an epoch, its end, two runs
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "RUN_SECONDS", 0)  # runs of one step
         with pytest.raises(Stopped):
             model().fit(X, checkpoint=Checkpoint(folder, stop=stop))
-    (path,) = folder.glob("checkpoint-*")
+    (path,) = folder.iterdir()
     header, arrays = unpack(CHECKPOINT, path, _ARRAYS, optional="slot_")
     assert (header["epoch"], header["step"]) == (1, 2)
     return {name: header[name] for name in header if name not in ("format", "sha256")}, arrays

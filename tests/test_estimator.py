@@ -552,7 +552,7 @@ def test_copies_count_as_the_rows_they_are():
 
 def test_own_validation_rows_without_a_cell_are_refused():
     empty = np.full_like(DIGITS[:250], np.nan)
-    with pytest.raises(DataError, match="no cell of the 250 rows of X_val is observed"):
+    with pytest.raises(DataError, match="no cell of the 250 held-out rows is observed"):
         Autoencoder(5, max_iter=2).fit(DIGITS, X_val=empty)
     empty[3] = DIGITS[3]  # one row to judge by, none to measure the spread of residuals on
     ae = Autoencoder(5, random_state=0, max_iter=2).fit(DIGITS, X_val=empty)

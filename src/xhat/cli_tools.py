@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from xhat import files
@@ -250,7 +251,7 @@ def literal(text: str) -> Any:
         raise
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
-    return text if isinstance(value, (bytes, complex, list, set, dict)) else value
+    return text if isinstance(value, (bytes, complex, list, set, dict, EllipsisType)) else value
 
 
 def _value(node: ast.expr) -> Any:

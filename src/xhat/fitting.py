@@ -91,10 +91,10 @@ def fit(
         split = split_rows(source.n, request.validation_fraction, rng, group)
     else:
         split = split_validation(source, validation.n, rng)
-    if validation is not None and not _observed(validation, split.unseen):
+    if validation is not None and not validation.observed(split.unseen):
         raise DataError(
-            f"no cell of the {validation.n} row{'s' * (validation.n > 1)} of X_val is observed: "
-            "there is nothing to judge the model by, give rows with cells"
+            f"no cell of the {validation.n} held-out row{'s' * (validation.n > 1)} is observed: "
+            "there is nothing to judge the model by, give rows with cells (X_val, --validation)"
         )
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
@@ -133,11 +133,6 @@ def _fit_large(
     else:
         trained.append(train_network(ready, rng, on_epoch, checkpoint=checkpoint))
     return _finish(ready, trained.pop(), taught.hidden)  # no name keeps it: it is large
-
-
-def _observed(source: Source, index: Index) -> int:
-    """Return how many of some rows have a cell that is observed."""
-    return sum(int((~np.isnan(rows).all(axis=1)).sum()) for rows, _ in source.tiles(index))
 
 
 def _seed(rng: np.random.Generator) -> int:
@@ -313,7 +308,7 @@ def _calibrate(ready: Prepared, model: Model, hidden: Sequence[Hidden]) -> None:
     """
     split, source = ready.split, ready.others
     index: Index = split.unseen
-    if _observed(source, index) < FEW:
+    if source.observed(index) < FEW:
         source, index = ready.source, split.train
         if ready.others is ready.source:
             index = np.sort(np.concatenate([split.train, split.unseen]))

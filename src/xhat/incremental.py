@@ -140,7 +140,7 @@ def measured_on(fit: Fit) -> Any:
 
 def _measure(fit: Fit, source: Source) -> None:
     """Measure the scale of the scores on a sample of all rows seen, which were trained on."""
-    if _missing(source) == 1:
+    if not source.observed(source.everything):
         return  # of rows without a cell nothing can be learnt
     model, rows = fit.model, Subset(source.X, source.everything)
     model.residual = residual_spread(model, rows, None)

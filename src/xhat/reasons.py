@@ -121,7 +121,7 @@ def _hiding_each(
     hidden = np.tile(schema.group == np.arange(columns)[:, None], (len(rows.X), 1))
     Z, fill = np.repeat(rows.X, columns, axis=0), schema.fill.astype(dtype)
     seen = np.ones_like(Z) if rows.mask is None else np.repeat(rows.mask, columns, axis=0)
-    own, seen = seen, np.where(hidden, 0, seen).astype(dtype)
+    seen = np.where(hidden, 0, seen).astype(dtype)
     X = np.where(hidden, fill, Z)
     if filler is not None:  # other cells that say nothing were completed by looking at this one
         said = filler.said(np.where(seen > 0, X, fill))
@@ -136,7 +136,8 @@ def _hiding_each(
         of_each = np.asarray(schema.clip(said), np.float64).reshape(*shape, -1)
         odds = [log_odds(schema, filling.witness, j, rows.X, of_each[:, j]) for j in range(columns)]
         signs = np.maximum(signs + np.column_stack(odds), 0)  # (64)
-    signs[own.reshape(*shape, -1)[:, each, schema.starts] == 0] = 0
+    if rows.mask is not None:
+        signs[rows.mask[:, schema.starts] == 0] = 0
     if not expect:
         return signs, np.empty((len(rows.X), 0))
     told = said if filler is not None else _rebuilt(model, X)

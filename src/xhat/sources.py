@@ -113,6 +113,10 @@ class Source:
             return len(index)
         return round(self.amount(np.asarray(index)))
 
+    def observed(self, index: Index) -> int:
+        """Return how many of some rows have a cell that is observed."""
+        return sum(int((~np.isnan(rows).all(axis=1)).sum()) for rows, _ in self.tiles(index))
+
     def raw(self, index: Index) -> Matrix:
         """Return some rows, dense."""
         return dense(self.X[index])  # type: ignore[index]

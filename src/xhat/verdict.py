@@ -166,17 +166,12 @@ def compare_given(
     """
     index = np.arange(source.n)
     found = compare(model, baseline, source, index, "rows given", is_pca=is_pca)
-    if not found.mean and not _is_observed(model, source, index):
+    if not found.mean and not source.observed(index):
         raise DataError(
             f"no cell of the {source.n} row{'s' if source.n > 1 else ''} is observed: there is "
             "nothing to compare xhat and PCA on, give rows with cells"
         )
     return found
-
-
-def _is_observed(model: Model, source: Source, index: Index) -> bool:
-    encoded = source.walked(model.schema, index, np.float64)
-    return any(tile.mask is None or bool(tile.mask.any()) for tile in tiles(encoded))
 
 
 def _column_losses(

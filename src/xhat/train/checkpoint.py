@@ -123,7 +123,6 @@ class Checkpoint:
         """Return the checkpoint, in the same folder, of the network trained beside the model."""
         part = Checkpoint(self.folder, self.resume, self.stop)
         part._whole, part._seed, part._name = self, self._seed, FILLER
-
         part._found = part._newest(FILLER)
         return part
 

@@ -405,3 +405,10 @@ def test_warnings_are_one_line(folder):
     assert line.startswith("warning: n_components=9 >= 6 columns")
     quiet = subprocess.run([*command, "--quiet"], cwd=folder, capture_output=True, check=True)
     assert quiet.stderr == b""
+
+
+def test_validation_rows_without_a_column_are_named_by_their_own_file(call, folder):
+    (folder / "few.csv").write_text("ash,alcohol\n2.4,14.2\n")
+    code, _, err = call("fit", "wine.csv", "--validation", "few.csv", "-o", "v.xhat")
+    assert (code, len(err)) == (65, 1)
+    assert err[0].startswith("few.csv: there is no column")

@@ -164,10 +164,12 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     ae = make(**parameters)
     with about(path):
         stream = modelled(open_data(path, flags), flags)
-        validation = None
-        if wishes["validation"]:
+    validation = None
+    if wishes["validation"]:
+        with about(wishes["validation"]):
             other = open_data(wishes["validation"], replace(flags, query=None))
             validation = modelled(other, flags).select(stream.names).whole().data
+    with about(path):
         try:
             ae.fit(stream, X_val=validation, checkpoint=_checkpoint(output, wishes))
         except CellError as error:

@@ -121,12 +121,16 @@ def _groups(blocks: list[Block], n: int) -> list[list[Block]]:
 
 
 def _side_by_side(blocks: list[Block]) -> tuple[Block, ...]:
-    """Return the blocks as if they stood alone, side by side, unweighted."""
-    moved, start = [], 0
+    """Return the blocks as if they stood alone, side by side, unweighted; like ones as one."""
+    moved: list[Block] = []
+    start = 0
     for block in blocks:
-        width = block.stop - block.start
-        moved.append(Block(start, start + width, block.head))
-        start += width
+        stop = start + block.stop - block.start
+        if moved and moved[-1].head == block.head and block.head.f != "softmax":
+            moved[-1] = replace(moved[-1], stop=stop)
+        else:
+            moved.append(Block(start, stop, block.head))
+        start = stop
     return tuple(moved)
 
 

@@ -148,8 +148,12 @@ def _stopped(ready: Prepared, rng: np.random.Generator, on_epoch: OnEpoch) -> Lo
 
 def _beside(ready: Prepared, filler: Filler | None) -> Prepared:
     """Return what is prepared with a filler, which completes the rows that have missing cells."""
-    if filler is None or not ready.missing:
-        return replace(ready, filler=filler)
+    if filler is None:
+        return ready
+    if not ready.missing:  # the same rows, and the same baseline, which takes its time
+        beside = replace(ready, filler=filler)
+        vars(beside)["baseline"] = ready.baseline
+        return beside
     held_out = None if ready.held_out is None else completed(ready.held_out, filler)
     return replace(ready, filler=filler, rows=completed(ready.rows, filler), held_out=held_out)
 

@@ -24,6 +24,7 @@ FLOORS = [
             "calibration",
             "codepart",
             "copies",
+            "drawing",
             "filler",
             "filling",
             "hidden",

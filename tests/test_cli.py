@@ -266,6 +266,11 @@ FAULTS = [
     (64, ["encode", "wine.xhat", "wine.csv", "-o", "wine.csv"], "would overwrite the input"),
     (64, ["info"], "Missing argument 'MODEL'"),
     (65, ["fit", "inf.csv"], "inf.csv: column 'b', row 1 (line 3): inf is infinity"),
+    (65, ["fit", "inf.csv"], "(2 such cells in 1 column); correct these cells, or fit without"),
+    (65, ["fit", "inf.csv"], "column: heads={'b': 'ignore'} (commands: --drop b)"),
+    (65, ["fit", "wine.csv", "--drop", ""], "wine.csv: there is no column ''"),
+    (65, ["fit", "wine.csv", "--columns", ""], "wine.csv: there is no column ''"),
+    (65, ["score", "wine.xhat", "wine.csv", "--id", ""], "wine.csv: there is no column ''"),
     (65, ["fit", "one.csv"], "one.csv: the table has 1 "),
     (65, ["fit", "none.csv"], "none.csv: the file has a header but no rows"),
     (65, ["fit", "wine.csv", "--drop", "prize"], "wine.csv: there is no column 'prize'"),
@@ -288,7 +293,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("code", "arguments", "text"), FAULTS, ids=lambda v: str(v)[:40])
 def test_faults(call, folder, code, arguments, text):
-    (folder / "inf.csv").write_text("a,b\n1,2\n2,inf\n4,5\n")
+    (folder / "inf.csv").write_text("a,b\n1,2\n2,inf\n4,inf\n")
     (folder / "one.csv").write_text("a,b\n1,2\n")
     (folder / "none.csv").write_text("a,b\n")
     got, out, err = call(*arguments)

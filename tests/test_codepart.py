@@ -240,3 +240,18 @@ def test_few_rows_have_no_such_part():
     ae = Autoencoder(1, random_state=0).fit(X)
     assert ae.explain(X).shape == (6, 3)
     np.testing.assert_array_equal(ae.explain(X, spread_code=True), ae.explain(X))
+
+
+@pytest.mark.parametrize("n", [145, 300])
+def test_alarms_are_as_rare_as_said_where_folds_have_fewer_rows_by_a_step(n):
+    """Folds of 116 and 216 rows store 64 and 128 codes, all rows would 128 and 256."""
+
+    def rows(n, seed):
+        rng, P = np.random.default_rng(seed), np.random.default_rng(99).normal(size=(3, 8))
+        return rng.normal(size=(n, 3)) @ P + 0.4 * rng.normal(size=(n, 8))
+
+    shares = []
+    for seed in (11, 12, 13):
+        ae = Autoencoder(random_state=0, max_iter=10).fit(rows(n, seed))
+        shares.append((ae.anomaly_score(rows(4000, 100 + seed)) > ae.threshold(0.2)).mean())
+    assert np.mean(shares) == pytest.approx(0.2, abs=0.06)

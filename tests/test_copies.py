@@ -110,3 +110,32 @@ def test_half_of_the_rows_may_be_held_out(n):
     assert [len(split.held_out), len(split.verdict)] == [n // 2, n // 4]
     ae = Autoencoder(2, validation_fraction=0.5, max_iter=2, random_state=0).fit(rows(n))
     assert ae.verdict_.n_rows == n // 4
+
+
+@pytest.mark.parametrize("n", [300, 1000, 1001])
+def test_tables_of_few_values_are_judged_by_rows_not_by_kinds_of_rows(n):
+    """Six answers have 64 patterns: new rows are like known ones, and so are held-out ones."""
+
+    def answers(n, seed):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(size=(n, 2))
+        return (z[:, [0, 1, 0, 1, 0, 1]] + 0.7 * rng.normal(size=(n, 6)) > 0).astype(float)
+
+    shares, ratios = [], []
+    for seed in (0, 1, 2):
+        ae = Autoencoder(random_state=seed, max_iter=40).fit(answers(n, seed))
+        new = answers(4000, 100 + seed)
+        shares.append((ae.anomaly_score(new) > ae.threshold(0.2)).mean())
+        ratios.append(ae.verdict_.pca / ae.compare_pca(new).pca)
+    assert np.mean(shares) == pytest.approx(0.2, abs=0.08)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.25)
+
+
+def test_weights_of_tables_of_few_values_are_copies():
+    X = (np.random.default_rng(0).random((80, 3)) > 0.5).astype(float)
+    weight = np.random.default_rng(1).integers(0, 4, 80)
+    one, other = (Autoencoder(1, random_state=0, max_iter=5) for _ in range(2))
+    one.fit(X, sample_weight=weight)
+    other.fit(np.repeat(X, weight, axis=0))
+    assert one.verdict_ == other.verdict_
+    assert np.array_equal(one.anomaly_score(X), other.anomaly_score(X))

@@ -1,5 +1,6 @@
 """The estimator's promises: textbook exactness, rows apart, weights, containers."""
 
+import io
 import warnings
 
 import numpy as np
@@ -713,6 +714,22 @@ def test_tables_near_the_largest_number_are_saved(tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "m.xhat").anomaly_score(X), ae.anomaly_score(X))
 
 
+@pytest.mark.parametrize("path", [io.BytesIO(), None, b"m.xhat", 3])
+def test_a_model_file_has_a_name(path):
+    for use in (load, Autoencoder(1, max_iter=1).fit(WINE).save):
+        with pytest.raises(ParameterError, match=r"^a model file is given by its name, such as "):
+            use(path)
+
+
+def test_codes_are_finite():
+    ae = Autoencoder(2, max_iter=1, random_state=0).fit(WINE)
+    codes = ae.transform(WINE)
+    codes[3, 1] = np.inf
+    for wrong, said in ((codes, "code 1 in row 3 is inf"), (codes * np.nan, "code 0 in row 0 is")):
+        with pytest.raises(DataError, match=f"^{said}.*: codes must be finite numbers, as trans"):
+            ae.inverse_transform(wrong)
+
+
 def test_a_refused_refit_leaves_the_model_as_it_was():
     """Names, storage and model belong together: a table that is refused at the end changes none."""
     rng = np.random.default_rng(0)
@@ -743,5 +760,5 @@ def test_a_penalty_that_is_a_mean_over_the_batch_gets_all_of_few_rows():
 def test_a_verdict_on_nothing_but_constants_says_so():
     verdict = Autoencoder(1, max_iter=1, random_state=0).fit(np.ones((300, 3))).verdict_
     assert verdict.mean == 0
-    assert verdict.sentence.startswith("The model is PCA: the mean leaves no loss on 300 ")
+    assert verdict.sentence.startswith("The model is PCA: the mean leaves no loss on 30 ")
     assert verdict.sentence.endswith("so that there is nothing to compare.")

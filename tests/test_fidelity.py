@@ -462,6 +462,33 @@ def test_impute_keeps_all_columns_in_their_place(capsys, people):
     assert pq.read_table("o.parquet").column_names == ["b", "note", "kind", "a"]
 
 
+@pytest.mark.parametrize("header", [",a,b", "a,b,"])
+def test_a_column_without_a_name_is_one(capsys, header):
+    """As pandas writes its index, or a comma at the end of each line."""
+    rows = [f"{i},{a:.3f},{2 * a + i % 3:.3f}" for i, a in enumerate(A)]
+    said = "the first column has no name and counts the rows"
+    table("t.csv", header, [*rows[:-1], f"{len(rows) - 1},7,"])
+    assert (said in fit(capsys, "t.csv").err) == (header[0] == ",")
+    call(capsys, "impute", "m.xhat", "t.csv", "-o", "o.csv")
+    assert [row[0] for row in lines("o.csv")[1:]] == [str(i) for i in range(len(rows))]
+    assert lines("o.csv")[0] == header.split(",")
+    call(capsys, "impute", "m.xhat", "t.csv", "-o", "o.parquet")
+    assert pq.read_table("o.parquet").column_names == header.split(",")
+    explained = call(capsys, "explain", "m.xhat", "t.csv").out
+    assert explained.startswith(f"{header},(code),top\n")
+
+    for words in (["--drop", ""], ["--columns", "a,b"], ["--id", ""]):
+        assert said not in fit(capsys, "t.csv", *words).err
+        assert list(load("m.xhat").feature_names_in_) == ["a", "b"]
+    note = "note: ignored, unknown to the model: ''\n"
+    assert call(capsys, "score", "m.xhat", "t.csv").err == note
+    assert call(capsys, "score", "m.xhat", "t.csv", "--id", "").out.startswith(",score,outlier\n")
+    assert call(capsys, "impute", "m.xhat", "t.csv").out.startswith(f"{header}\n")
+    assert call(capsys, "impute", "m.xhat", "t.csv", "--drop", "").out.startswith("a,b\n")
+    fit(capsys, "t.csv", "--columns", ",b")
+    assert list(load("m.xhat").feature_names_in_) == ["", "b"]
+
+
 # -- what a format cannot hold --------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Files in, tables out; every fault in one line that names the place."""
 
+import gzip
 import io
 
 import numpy as np
@@ -12,6 +13,7 @@ import scipy.sparse
 from xhat.cli_tools import split_names
 from xhat.data import readers
 from xhat.data.readers import read_table
+from xhat.data.stream import open_stream
 from xhat.data.writers import output_format, write_table
 from xhat.errors import DataError, MissingExtraError, ParameterError
 
@@ -32,6 +34,7 @@ def csv(tmp_path):
         ("a,b\n1,2\n3,4\n", "t.csv"),
         ("a;b\n1;2\n3;4\n", "t.csv"),
         ("a\tb\n1\t2\n3\t4\n", "t.tsv"),
+        ("a|b\n1|2\n3|4\n", "t.csv"),
         ("a\tb\n1\t2\n3\t4", "t.txt"),
         ("\ufeffa,b\r\n1,2\r\n3,4\r\n", "t.csv"),
         ('"a","b"\n"1","2"\n3,4\n', "t.CSV"),
@@ -41,6 +44,11 @@ def test_delimited(csv, text, name):
     table = read_table(csv(text, name))
     assert table.names == ["a", "b"]
     assert table.data.to_pydict() == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_a_stroke_may_be_part_of_a_name(csv):
+    assert read_table(csv("x|y|z,b\n1,2\n")).names == ["x|y|z", "b"]
+    assert read_table(csv("x|y\n1\n")).names == ["x|y"]
 
 
 def test_no_header_numbers_the_columns(csv):
@@ -104,6 +112,8 @@ FAULTS = {
     "a,b\n": "a header but no rows",
     "": "the file is empty",
     b"a,b\n1,2\n\xff,3\n": "line 3 is not UTF-8",
+    gzip.compress(b"a,b\n1,2\n", mtime=0): r"with gzip: unpack it, as gunzip -c FILE \| xhat fit -",
+    "a,b\n1,2\n".encode("utf-16"): "line 1 is UTF-16, not UTF-8 text: save the file as UTF-8",
 }
 
 
@@ -173,6 +183,9 @@ def test_a_lying_header_allocates_nothing(tmp_path):
 def test_unknown_extension():
     with pytest.raises(DataError, match=r"unknown extension '.xls'; use one of .csv"):
         read_table("t.xls")
+    for read in (read_table, open_stream):
+        with pytest.raises(DataError, match=r"'.gz'; .*a compressed CSV: unpack it, as gunzip -c"):
+            read("t.csv.gz")
 
 
 def test_without_pyarrow(csv, monkeypatch):

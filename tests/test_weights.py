@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xhat import Autoencoder
+from xhat import Autoencoder, ParameterError
 from xhat.maths.quantiles import repeated, weighted_quantile
 
 
@@ -70,6 +70,25 @@ def test_repeated_values_are_copies():
     half = repeated(np.arange(1000.0), np.repeat([1.5, 0.4], 500))
     assert len(half) == 1000
     assert (half < 500).sum() == round(1000 * 1.5 / 1.9)
+
+
+@pytest.mark.parametrize(
+    ("weight", "rows"),
+    [
+        (np.linspace(0, 2, 100), 99),  # one row has the weight 0
+        (np.arange(1, 101) / 2, 100),
+        (np.arange(1.0, 101), 5050),
+        (np.full(100, 0.1), 100),
+    ],
+)
+def test_only_whole_numbers_are_copies(weight, rows):
+    """A hundred rows whose weights have a common measure are no thousands of rows."""
+    ae = Autoencoder(2, random_state=0, max_iter=2).fit(table(100), sample_weight=weight)
+    assert ae.verdict_.n_rows == len(ae._fit.held_out_scores) == rows
+    assert f"on {rows} rows" in ae.verdict_.sentence
+    if rows < 1000:
+        with pytest.raises(ParameterError, match="at least 1000 held-out rows"):
+            ae.threshold(0.001)
 
 
 def test_quantiles_of_tiny_weights_are_those_of_equal_ones():

@@ -5,8 +5,9 @@ Knows: slices of rows, CellError. Must not know: click, files, models.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,16 @@ def score_apart(score: Callable[[Any], Floats], rows: Any) -> tuple[Floats, dict
             middle = (start + stop) // 2
             waiting += [(middle, stop), (start, middle)]
     return scores, errors
+
+
+@contextlib.contextmanager
+def hinting(way_out: str) -> Iterator[None]:
+    """Name one more way out of an error about a cell."""
+    try:
+        yield
+    except CellError as error:
+        advice = f"{error.advice}; {way_out}"
+        raise CellError(error.column, error.row, error.problem, advice) from None
 
 
 def _some(rows: Any, start: int, stop: int) -> Any:

@@ -189,7 +189,7 @@ class Batch:
             for entry in known:  # no need to read it
                 yield Unit(path, entry["unit"], entry["first_row"], entry["rows"]), None
             return
-        kept = [self.flags.id_column] if self.flags.id_column else []
+        kept = [] if self.flags.id_column is None else [self.flags.id_column]
         with about(str(path)):
             table = read_table(
                 str(path), missing=self.flags.missing, header=self.flags.header, verbatim=kept,

@@ -6,6 +6,7 @@ Knows: models and sources. Must not know: how either came about.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse
@@ -30,18 +31,23 @@ COVARIANCE_ROWS = 4000
 FAR = 1e100
 
 
-def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
-    """Return the part with codes of a few training rows, not yet calibrated; None if rows are few.
+def codes_to_store(source: Source, train: Index) -> int:
+    """Return how many codes of these training rows are stored."""
+    n = len(train) if source.weight is None else int(np.count_nonzero(source.weight[train]))
+    return stored_size(n)
+
+
+def store_codes(model: Model, source: Source, train: Index, m: int) -> CodePart | None:
+    """Return the part with m codes of training rows, not yet calibrated; None without any.
 
     The rows are drawn at random by weight. The seed is fixed: the draw has nothing to do with the
     fit's own randomness.
     """
+    if m == 0:
+        return None
     weight = None if source.weight is None else source.weight[train]
     share = None if weight is None else weight / weight.sum()
     n = len(train) if share is None else int(np.count_nonzero(share))
-    m = stored_size(n)
-    if m == 0:
-        return None
     drawn = np.random.default_rng(0).choice(len(train), min(DRAWN * m, n), replace=False, p=share)
     order = np.argsort(drawn, kind="stable")  # rows on disk are read in their order
     rows = Subset(source.X, train)[drawn[order]]
@@ -49,6 +55,19 @@ def store_codes(model: Model, source: Source, train: Index) -> CodePart | None:
     H[order] = model.scored_codes(rows)
     stored = between(H, model.decoded, m)
     return CodePart(stored, model.decoded, 1.0, 0.0, 1.0, model.engine)
+
+
+def as_calibrated(
+    code: CodePart | None, model: Model, source: Source, train: Index
+) -> CodePart | None:
+    """Return as many codes of another model, with the constants that were found on unseen rows.
+
+    As many: the nearest of more codes would be nearer to every row.
+    """
+    stored = None if code is None else store_codes(model, source, train, len(code.stored))
+    if code is None or stored is None:
+        return None
+    return replace(stored, unit=code.unit, usual=code.usual, weight=code.weight)
 
 
 def unseen(model: Model, part: CodePart, rows: Subset, weight: Vector | None) -> Unseen:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xhat.badrows import filled, missing_texts, reasons, score_apart
+from xhat.badrows import filled, hinting, missing_texts, reasons, score_apart
 from xhat.cli_match import match_columns
 from xhat.cli_tools import Flags, about, check_output, open_data
 from xhat.errors import CellError, DataError, EmptyRowsWarning, ParameterError
@@ -89,9 +89,9 @@ class Job:
 
         self.output, self.digits, self.words, self.data = output, digits, flags.words, data
         self.first = first
-        self.flags, self.apart, self.id_column = flags, apart, flags.id_column or ""
+        self.flags, self.apart, self.id_column = flags, apart, flags.id_column
         self.suffix = ".jsonl" if as_json and output == "-" else output_format(output)
-        if self.suffix == ".npy" and flags.id_column:
+        if self.suffix == ".npy" and flags.id_column is not None:
             raise ParameterError(f"-o {output}: npy holds numbers only; leave out --id")
         check_output(output, model, data)
         self.ae = load(model) if ae is None else ae
@@ -108,7 +108,7 @@ class Job:
             for column, name in pairs
             if name in kinds and type(kinds[name]).__name__ != "Categorical"
         }
-        aside = [name for name in (self.id_column, self.apart) if name]
+        aside = [name for name in (self.id_column, self.apart) if name is not None]
         wanted = self.stream.names if whole else [*self.match.columns, *aside]
         self.wanted = list(dict.fromkeys(wanted))
 
@@ -116,8 +116,8 @@ class Job:
         """Walk over the rows in their order."""
         first = self.first
         for table in self.stream.select(self.wanted).chunks():
-            ids = table.column(self.flags.id_column) if self.flags.id_column else None
-            labels = table.values(self.apart) if self.apart else None
+            ids = None if self.id_column is None else table.column(self.id_column)
+            labels = None if self.apart is None else table.values(self.apart)
             rows = self.match.rows(table)
             rows = missing_texts(rows, self.numeric) if table.named else rows
             yield Chunk(rows, table, ids, labels, first)
@@ -200,7 +200,8 @@ class Job:
                 if errors and not shown:
                     shown.append(self._placed(errors[min(errors)], chunk))
             else:
-                scores, errors = self.ae.anomaly_score(chunk.rows), {}
+                with hinting("--bad-rows keep scores the others"):
+                    scores, errors = self.ae.anomaly_score(chunk.rows), {}
             if chunk.labels is not None:
                 seen.extend(score for i, score in enumerate(scores) if i not in errors)
                 labels.extend(label for i, label in enumerate(chunk.labels) if i not in errors)
@@ -216,7 +217,7 @@ class Job:
             self.words.say(
                 f"note: {rows} row{'s' * (rows != 1)} could not be scored; the first: {shown[0]}"
             )
-        if self.apart:
+        if self.apart is not None:
             with about(self.data):
                 self.words.show(rate_scores(np.array(seen), limit, labels))
 
@@ -226,7 +227,7 @@ class Job:
             pattern = f".{self.digits}g"
             for name in numbers:
                 columns[name] = _rounded(columns[name], pattern)
-        if chunk.ids is None:
+        if self.id_column is None:
             return columns
         if self.id_column in columns:
             raise DataError(f"--id {self.id_column}: the output has a column of this name")

@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 
 from xhat.cli_job import Job
+from xhat.cli_match import note_index
 from xhat.cli_tools import Flags, Words, about, check_output, modelled, open_data
 from xhat.errors import ParameterError
 
@@ -29,7 +30,7 @@ def write_report(
     check_output(output, model, data)
     job = Job(model, data, flags, output="-")
     command = ["xhat", "report", Path(model).name, Path(data).name, "-o", Path(output).name]
-    if flags.id_column:
+    if flags.id_column is not None:
         command += ["--id", flags.id_column]
     if image_shape:
         command += ["--image-shape", *map(str, image_shape)]
@@ -70,8 +71,9 @@ def print_sweep(
     except ValueError:
         raise ParameterError(f"--components {components}: expected numbers, e.g. 2,4,8") from None
     with about(data):
-        table = modelled(open_data(data, flags), flags).whole()
-        curve = sweep(table.data, sizes, random_state=seed)
+        stream = modelled(open_data(data, flags), flags)
+        note_index(stream, flags)
+        curve = sweep(stream.whole().data, sizes, random_state=seed)
     print(json.dumps(curve.to_dict()) if as_json else str(curve))  # noqa: T201
 
 

@@ -74,11 +74,11 @@ def split_names(values: Sequence[str]) -> list[str]:
 
     Examples
     --------
-    >>> split_names(['a,b', '"c,d"'])
-    ['a', 'b', 'c,d']
+    >>> split_names(['a,b', '"c,d"', ''])
+    ['a', 'b', 'c,d', '']
     """
     rows = csv.reader(values, skipinitialspace=True)
-    return list(dict.fromkeys(name.strip() for row in rows for name in row))
+    return list(dict.fromkeys(name.strip() for row in rows for name in row or [""]))
 
 
 @contextlib.contextmanager
@@ -101,7 +101,7 @@ def open_data(path: str, flags: Flags) -> Stream:
         return open_query(flags.query, flags.scratch)
     from xhat.data.stream import open_stream  # noqa: PLC0415
 
-    kept = [name for name in (flags.id_column,) if name]
+    kept = [] if flags.id_column is None else [flags.id_column]
     stream = open_stream(
         path,
         missing=flags.missing,
@@ -121,7 +121,8 @@ def open_data(path: str, flags: Flags) -> Stream:
 
 def modelled(stream: Stream, flags: Flags, apart: str | None = None) -> Stream:
     """Return the columns to model: neither the id, nor what is set apart or dropped."""
-    stream = stream.drop([name for name in (flags.id_column, apart, *flags.drop) if name])
+    aside = (flags.id_column, apart, *flags.drop)
+    stream = stream.drop([name for name in aside if name is not None])
     return stream.select(flags.columns) if flags.columns else stream
 
 
@@ -157,6 +158,7 @@ def units(k: int) -> str:
 def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> Autoencoder:
     """Read, fit, save; say what came out."""
     from xhat import Autoencoder  # noqa: PLC0415
+    from xhat.cli_match import note_index  # noqa: PLC0415
 
     check_output(output, path)
     parameters = _parameters(wishes, quiet=flags.words.quiet)
@@ -164,6 +166,7 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     ae = make(**parameters)
     with about(path):
         stream = modelled(open_data(path, flags), flags)
+        note_index(stream, flags)
     validation = None
     if wishes["validation"]:
         with about(wishes["validation"]):

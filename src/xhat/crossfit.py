@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from xhat.calibration import covariance, hide, store_codes, unseen
+from xhat.calibration import codes_to_store, covariance, hide, store_codes, unseen
 from xhat.codepart import CodePart, Unseen, calibrate
 from xhat.hidden import Hidden
 from xhat.maths.quantiles import repeated
@@ -179,6 +179,8 @@ def cross_fit(
     codes: list[Unseen] = []
     hidden: list[Hidden] = []
     stored: CodePart | None = None
+    # As many in every fold: the nearest of more codes is nearer.
+    m = min(codes_to_store(source, split.train) for split in splits)
     for split in splits:
         model, comparison = runs.model_after(split, epoch)
         rows = Subset(source.X, split.held_out)
@@ -188,7 +190,7 @@ def cross_fit(
             hidden.append(hide(model, covariance(model, source, split.train), rows, weight))
         residuals.append(in_raw_units(model.residual, model))
         columns.append(model.scores(rows))
-        stored = store_codes(model, source, split.train)
+        stored = store_codes(model, source, split.train, m)
         if stored is not None:
             codes.append(unseen(model, stored, rows, weight))
         parts.append(comparison)
@@ -214,14 +216,6 @@ def cross_fit(
     largest = np.max(residuals, axis=0)  # > 0; taken out so that no square overflows
     residual = largest * np.sqrt(share @ (np.array(residuals) / largest) ** 2)
     return CrossFit(epoch, mean, residual, scores, together, code, hidden, len(curves))
-
-
-def constants_of(calibrated: CodePart | None, stored: CodePart | None) -> CodePart | None:
-    """Return the stored codes of one model with the constants found on those of another."""
-    if calibrated is None or stored is None:
-        return None
-    unit, usual, weight = calibrated.unit, calibrated.usual, calibrated.weight
-    return replace(stored, unit=unit, usual=usual, weight=weight)
 
 
 def in_raw_units(residual: Floats, model: Model) -> Floats:

@@ -253,7 +253,7 @@ class Autoencoder(
         source = merge_rows(source)
         validation = None
         if X_val is not None:
-            validation = self._source(self._read(X_val))
+            validation = self._source(self._read(whole(X_val)))
         rng = self._generator()
         epochs = Epochs(self)
         with Progress(self.verbose, epochs) as progress:

@@ -14,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from xhat.baseline import Baseline, fit_baseline
-from xhat.calibration import covariance, hide, store_codes, unseen
+from xhat.calibration import (
+    as_calibrated,
+    codes_to_store,
+    covariance,
+    hide,
+    store_codes,
+    unseen,
+)
 from xhat.codepart import calibrate
 from xhat.copies import copies
-from xhat.crossfit import FOLDS, constants_of, cross_fit, folds, in_encoded_units
+from xhat.crossfit import FOLDS, cross_fit, folds, in_encoded_units
 from xhat.data.batches import dense, tiles
 from xhat.errors import DataError
 from xhat.filler import Filler
@@ -212,7 +219,7 @@ def _fit_small(
     known = hide(model, linear, *source.subset(pool))
     hidden = cross.hidden or taught.hidden
     model.filling = settle(hidden, known, model.schema, model.residual, linear)
-    model.code = constants_of(cross.code, store_codes(model, source, pool))
+    model.code = as_calibrated(cross.code, model, source, pool)
     if cross.trained < FOLDS:
         how_found = f"nothing beat it in the first {cross.trained} of {FOLDS} folds"
     said["selection"] = f"epoch {cross.epoch}{'' if cross.epoch else ' (PCA)'}, {how_found}"
@@ -323,7 +330,8 @@ def _calibrate(ready: Prepared, model: Model, hidden: Sequence[Hidden]) -> None:
     known = hide(model, linear, *ready.source.subset(split.train))
     hidden = hidden or [hide(model, linear, rows, weight)]
     model.filling = settle(hidden, known, model.schema, model.residual, linear)
-    model.code = store_codes(model, ready.source, ready.split.train)
+    m = codes_to_store(ready.source, split.train)
+    model.code = store_codes(model, ready.source, split.train, m)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, weight)])
 
@@ -363,4 +371,4 @@ def _reestimate(ready: Prepared, result: Fit) -> None:
     if model.filling is not None:
         linear = covariance(model, source, index)
         model.filling = replace(model.filling, linear=linear)
-    model.code = constants_of(code, store_codes(model, source, ready.split.train))
+    model.code = as_calibrated(code, model, source, ready.split.train)

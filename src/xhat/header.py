@@ -69,6 +69,12 @@ def _is_bend(value: Any) -> bool:
     return finite and 0 < value[1] < float("inf")
 
 
+def _are_shares(value: Any) -> bool:
+    """Return whether they are shares of two levels or more."""
+    known = conforms(value, list[float]) and len(value) > 1
+    return known and all(0 <= v <= 1 for v in value) and sum(value) > 0
+
+
 _LEVEL = str | int | float | bool
 CHECKS: dict[str, Check] = {
     "format": is_size,
@@ -77,12 +83,13 @@ CHECKS: dict[str, Check] = {
     "parameters": lambda v: isinstance(v, dict) and is_shallow(v),
     "columns": list_of(
         _fields(
-            ("bend",),
+            ("bend", "rare"),
             name=is_text,
             kind=_is_kind,
             places=list_of(is_size),
             width=is_size,
             bend=_is_bend,
+            rare=_are_shares,
         )
     ),
     "storage": list_of(
@@ -164,6 +171,8 @@ def _check_columns(header: dict[str, Any]) -> None:
             raise ModelFileError(f"column {column['name']!r:.40} has levels without a place")
         if "bend" in column and getattr(rebuild(column["kind"]), "scale", None) != "asinh":
             raise ModelFileError(f"column {column['name']!r:.40} has a bend, and no asinh scale")
+        if "rare" in column and len(column["rare"]) != places.count(width - 1):
+            raise ModelFileError(f"column {column['name']!r:.40} has shares of other rare levels")
 
 
 def _check_layers(network: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xhat import auto
-from xhat.calibration import covariance, hide, store_codes, unseen
+from xhat.calibration import codes_to_store, covariance, hide, store_codes, unseen
 from xhat.codepart import calibrate
 from xhat.engines import choose
 from xhat.engines.base import Engine, Optimizer
@@ -147,7 +147,8 @@ def _measure(fit: Fit, source: Source) -> None:
     linear = covariance(model, source, source.everything)
     hidden = hide(model, linear, rows, None)
     model.filling = settle([hidden], hidden, model.schema, model.residual, linear)
-    model.code = store_codes(model, source, source.everything)
+    m = codes_to_store(source, source.everything)
+    model.code = store_codes(model, source, source.everything, m)
     if model.code is not None:
         model.code, _ = calibrate(model.code, [unseen(model, model.code, rows, None)])
 

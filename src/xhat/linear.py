@@ -48,6 +48,30 @@ class Linear:
                 found[part] = self.mean + said
         return found
 
+    def variances(self, seen: Floats) -> Floats:
+        """Return the variance of every cell given the cells that are seen, (n, d); not 0."""
+        patterns, at = np.unique(seen, axis=0, return_inverse=True)
+        found = np.empty(patterns.shape)
+        with _SOLVING, one_blas_thread():
+            for part, system in self._systems(patterns):
+                known = patterns[part][:, :, None] * self.covariance
+                explained = np.einsum("nij,nij->nj", known, np.linalg.solve(system, known))
+                found[part] = np.diag(self.covariance) - explained
+        least = RIDGE * np.diag(self.covariance) + 1e-12
+        return np.asarray(np.maximum(found, least)[at.ravel()])
+
+    def drawn(self, seen: Floats, rng: np.random.Generator) -> Floats:
+        """Return draws of what the cells' distances from ``expected`` are, (n, d).
+
+        A draw of a whole row less what is expected of it given its seen cells: hidden cells have
+        the covariance that the seen ones leave (Journel and Huijbregts 1978, conditioning).
+        """
+        root = np.linalg.cholesky(
+            self.covariance + np.diag(RIDGE * np.diag(self.covariance) + 1e-12)
+        )
+        Z = self.mean + np.einsum("nj,ij->ni", rng.normal(size=seen.shape), root)
+        return np.asarray(Z - self.expected(Z, seen))
+
     def uncertain(self, seen: Floats) -> Floats:
         """Return the mean over rows of what the hidden cells' covariance is given the seen ones."""
         total = np.zeros_like(self.covariance)

@@ -37,7 +37,7 @@ from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
 from xhat.model import Model
 from xhat.plain import plain, rebuild
-from xhat.requests import build_request
+from xhat.requests import build_request, check_path
 
 if TYPE_CHECKING:
     from xhat.estimator import Autoencoder
@@ -64,6 +64,7 @@ _SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "w
 
 def save(estimator: Autoencoder, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to ``path``, whole or not at all."""
+    check_path(path)
     with atomic(path) as file:
         file.write(to_bytes(estimator))
 
@@ -81,6 +82,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "columns": [
             {"name": c.name, "kind": plain(c.kind), "places": list(c.places), "width": c.width}
             | ({"bend": list(c.bend)} if c.bend else {})
+            | ({"rare": list(c.rare)} if c.rare else {})
             for c in schema.columns
         ],
         "storage": [
@@ -214,6 +216,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
+    check_path(path)
     try:
         header, arrays = unpack(MODEL, path, ARRAYS, optional=("code_", "filling_", "filler_"))
         check_header(header)
@@ -301,7 +304,10 @@ def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...
         part = tuple(float(v) for v in fill[start : start + c["width"]])
         bend = Bend(*c["bend"]) if "bend" in c else None
         kind, places = rebuild(c["kind"]), tuple(c["places"])
-        columns.append(Column(c["name"], kind, fill=part, places=places, bend=bend, **numbers))
+        rare = tuple(c.get("rare", ()))
+        columns.append(
+            Column(c["name"], kind, fill=part, places=places, bend=bend, rare=rare, **numbers)
+        )
         start += c["width"]
     return tuple(columns)
 

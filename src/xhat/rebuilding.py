@@ -70,6 +70,12 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
             raise DataError(
                 f"codes of shape {codes.shape} do not fit: expected (rows, {self.n_components_})"
             )
+        if not np.isfinite(codes).all():
+            row, unit = np.argwhere(~np.isfinite(codes))[0].tolist()
+            raise DataError(
+                f"code {unit} in row {row} is {codes[row, unit]}: codes must be finite numbers, as "
+                "transform(X) gives them"
+            )
         return table_of(H, self._fit.model.decode(codes), self._storage)
 
     def reconstruct(self, X: Any) -> Any:
@@ -77,7 +83,7 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
         check_is_fitted(self)
         X = whole(X)
         matrix = self._read(X)
-        model = self._fit.model
+        X, model = self._held(X, matrix), self._fit.model
         return typed_table(X, model.decode(model.codes(matrix)), self._storage)
 
     def impute(self, X: Any, draws: int | None = None) -> Any:
@@ -105,6 +111,7 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
         matrix = self._read(X)
         if scipy.sparse.issparse(X):
             return self._impute_sparse(matrix, draws)
+        X = self._held(X, matrix)
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
             return typed_table(X, impute(self._fit.model, matrix), self._storage, keep)

@@ -5,6 +5,7 @@ Knows: what each parameter may be. Must not know: data.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Protocol
@@ -101,6 +102,14 @@ def build_request(p: Parameters) -> Request:
         stopping=_stopping(p.stopping),
         engine=_engine(p.engine),
     )
+
+
+def check_path(path: object) -> None:
+    """Refuse what is no name of a model file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(
+            f"a model file is given by its name, such as 'model.xhat', not by {said(path)}"
+        )
 
 
 def check_seed(value: object) -> None:

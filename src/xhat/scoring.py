@@ -99,7 +99,7 @@ class Scoring(OutlierMixin, TableInput):
         return [*names, name]
 
     def _reasons(self, X: Any, matrix: Any, *, spread_code: bool) -> Any:
-        found = reasons(self._fit.model, matrix)
+        X, found = self._held(X, matrix), reasons(self._fit.model, matrix)
         wide, names = self._nats(matrix, found.nats, spread_code=spread_code)
         table = typed_table(X, found.expected, self._storage)
         return reasons_table(X, table, wide, self._storage, names)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from xhat.auto import SMALL
+from xhat.copies import copies
 from xhat.data.batches import DenseRows, LazyRows, Rows, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.data.containers import Storage
@@ -276,7 +277,9 @@ def split_validation(source: Source, n_validation: int, rng: np.random.Generator
 def merge_rows(source: Source) -> Source:
     """Drop zero-weight rows and, up to SMALL rows, merge equal ones with summed weights, sorted.
 
-    That makes weight k equal k copies exactly, and keeps copies from leaking over the split.
+    That makes weight k equal k copies exactly, and keeps copies from leaking over the split. Rows
+    that are equal because few values are common (copies.py) then stand side by side again, as often
+    as their weight says: new rows will be equal to known ones as well.
     """
     X, weight, origin = source.X, source.weight, np.asarray(source.everything)
     if weight is not None and not weight.all():
@@ -290,5 +293,9 @@ def merge_rows(source: Source) -> Source:
         np.where(np.isnan(X), np.inf, X), axis=0, return_index=True, return_inverse=True
     )
     merged = np.bincount(inverse.ravel(), weights=weight).astype(np.float64)
-    X = np.where(rows == np.inf, np.nan, rows)
-    return replace(source, X=X, weight=merged, lazy=False, origin=origin[first])
+    X, origin = np.where(rows == np.inf, np.nan, rows), origin[first]
+    if merged.sum() <= SMALL and (merged == np.rint(merged)).all():
+        each = np.repeat(np.arange(len(X)), merged.astype(np.intp))
+        if copies(X[each]) is None:
+            X, origin, merged = X[each], origin[each], np.ones(len(each))
+    return replace(source, X=X, weight=merged, lazy=False, origin=origin)

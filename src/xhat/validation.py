@@ -100,6 +100,13 @@ class TableInput:
         check_finite(matrix, self._storage.names)
         return matrix
 
+    def _held(self, X: Any, matrix: Any) -> Any:
+        """Return X as a frame or an array; of a list of rows, whose numbers are ``matrix``, one."""
+        if is_frame(X) or scipy.sparse.issparse(X) or isinstance(X, np.ndarray):
+            return X
+        plain = all(store.plain for store in self._storage.stores)
+        return matrix if plain else np.asarray(X, dtype=object)
+
     def _check_order(self, names: list[str]) -> None:
         """Refuse other columns where names are no texts: scikit-learn compares texts alone."""
         fitted = self._names()

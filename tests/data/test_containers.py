@@ -43,6 +43,16 @@ def test_whole_numbers_as_names_are_names():
         fitted(X, heads={"x2": "categorical"})
 
 
+@pytest.mark.parametrize("container", [lambda X: X, pl.from_pandas, pa.Table.from_pandas])
+def test_a_column_may_have_no_name(container):
+    z = np.random.default_rng(0).normal(size=(120, 2))
+    X = container(pd.DataFrame(z, columns=["", "b"]))
+    ae = fitted(X)
+    parts = ae.explain(X)
+    assert list(getattr(parts, "column_names", parts.columns)) == ["", "b", "(code)"]
+    np.testing.assert_allclose(np.asarray(parts).sum(axis=1), ae.anomaly_score(X))
+
+
 def test_two_columns_of_one_name_are_refused():
     values = np.random.default_rng(0).normal(size=(50, 2))
     twice = pa.table([pa.array(values[:, 0])] * 2, names=["a", "a"])
@@ -117,6 +127,30 @@ def test_draws_stay_in_the_type_of_the_column(container):
     for drawn in fitted(X).impute(X, draws=20):
         cells = pl.DataFrame(drawn)["i"] if not isinstance(drawn, pd.DataFrame) else drawn["i"]
         assert -128 <= cells.min() <= cells.max() <= 127
+
+
+def test_dates_are_rounded_as_whole_numbers_are():
+    """They were cut off: half a day too early on average."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=600)
+    days = np.rint(3 * z).astype(int)
+    noisy = days + 0.2 * rng.normal(size=600)
+    empty, filled = {}, {}
+    for kind in (pa.int32(), pa.date32()):
+        X = pa.table({"d": pa.array(days, pa.int32()).cast(kind), "about": noisy, "z": z})
+        empty[kind] = X.set_column(0, "d", pa.nulls(600, kind))
+        filled[kind] = fitted(X).impute(empty[kind])["d"].cast(pa.int32()).to_numpy()
+    assert np.array_equal(filled[pa.int32()], filled[pa.date32()])
+    assert abs((filled[pa.date32()] - days).mean()) < 0.1
+
+
+def test_moments_are_rounded_to_their_unit():
+    for unit in ("s", "ms"):
+        step = 10**9 if unit == "s" else 10**6
+        moments = pa.array(np.arange(0, 300 * step, step) // step, pa.timestamp(unit))
+        X = pa.table({"t": moments, "x": np.arange(300) + 0.9})
+        found = fitted(X).reconstruct(X)["t"].cast(pa.int64()).to_numpy()
+        assert abs((found - np.arange(300)).mean()) < 0.2
 
 
 def test_draws_stay_in_the_range_of_f():
@@ -246,3 +280,43 @@ def test_nearly_a_table_is_refused_with_the_way_to_make_it_one():
     assert np.array_equal(
         ae.inverse_transform(scipy.sparse.csr_array(codes)), ae.inverse_transform(codes)
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda frame: frame.to_records(index=False), "an array of records"),
+        (lambda frame: frame.to_records(index=False).view(np.ndarray), "an array of records"),
+        (lambda frame: frame.to_dict("series"), "a dict"),
+    ],
+)
+def test_records_and_dicts_are_refused_with_the_way_to_make_a_table(make, what):
+    frame = pd.DataFrame({"x": X, "y": X**2})
+    ae = Autoencoder(1, max_iter=2, random_state=0).fit(frame)
+
+    def validated(table):
+        return Autoencoder(1).fit(frame, X_val=table)
+
+    methods = (Autoencoder(1).fit, Autoencoder(1).partial_fit, ae.transform, ae.impute, validated)
+    for method in methods:
+        with pytest.raises(DataError, match=rf"^X is {what}.*: give a table, as pd.DataFrame\(X\)"):
+            method(make(frame))
+
+
+def test_a_list_of_rows_comes_back_as_an_array():
+    z = np.random.default_rng(0).normal(size=120)
+    numbers, level = z.astype(object), np.where(z > 0, "x", "y").astype(object)
+    numbers[3] = level[5] = None
+    rows = np.column_stack([numbers, level])
+    ae, as_list = fitted(rows), rows.tolist()
+    for use in (ae.impute, ae.reconstruct):
+        np.testing.assert_array_equal(use(as_list), use(rows))
+    long = ae.explain(as_list, detail=True)
+    assert long.tolist() == ae.explain(rows, detail=True).tolist()
+    drawn = ae.impute(as_list, draws=2)
+    assert [table.shape for table in drawn] == [rows.shape] * 2
+    only = np.column_stack([z, z**2])
+    only[3, 0] = np.nan
+    filled = fitted(only).impute(only.tolist())
+    assert filled.dtype == np.float64
+    assert np.isfinite(filled).all()

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from narwhals.stable import v2 as nw
 
-from xhat import Autoencoder
+from xhat import Autoencoder, load
 from xhat.data.cells import Cells
 from xhat.data.containers import Storage
+from xhat.data.learning import Learner
 from xhat.data.restore import typed_table
 from xhat.data.storage import Store, learn_store
 from xhat.errors import DataError
@@ -158,6 +159,64 @@ def test_texts_that_are_numbers_but_for_one_are_named(make):
     assert "x" in learn_store(cells, "categorical").levels
 
 
+def numbers_and(*texts, different=200, cells=1000):
+    """Return numbers as texts, with these texts in the first cells."""
+    values = [f"{i % different / 10:.1f}" for i in range(cells)]
+    values[: len(texts)] = texts
+    return values
+
+
+def learner(values):
+    """Return a column of a stream, seen in chunks."""
+    found = Learner("t", None)
+    for start in range(0, len(values), 300):
+        found.add(nw.from_native(pl.Series(values[start : start + 300]), series_only=True), start)
+    return found
+
+
+def settled(name, values):
+    if isinstance(values, Learner):
+        return values.settle()[0]
+    is_array = isinstance(values, np.ndarray)
+    series = values if is_array else nw.from_native(values, series_only=True)
+    return learn_store(Cells(name, series), None)
+
+
+@pytest.mark.parametrize("make", [as_array, pd.Series, pl.Series, learner])
+def test_texts_among_numbers_are_named(make):
+    values = numbers_and(*["-"] * 20, *["?"] * 3, "NULL", "<1", "x")
+    said = (
+        r"column 't' holds numbers in 974 of 1000 cells, but not in the others \('-' in 20, "
+        r"'\?' in 3, 'NULL' in 1, \.\.\.\), .* 205 texts .*--missing '-'.*'t': 'categorical'"
+    )
+    with pytest.warns(UserWarning, match=said) as caught:
+        store = settled("t", make(values))
+    assert len(caught) == 1
+    assert (store.form, len(store.levels)) == ("level", 205)
+    many = numbers_and(*["-"] * 20, different=1000)
+    reason = "though 980 cells are numbers ('-' in 20; --missing '-' reads such texts as missing)"
+    assert reason in settled("t", make(many)).reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        numbers_and(*["-"] * 20, different=9),  # few different numbers: levels
+        numbers_and(*["-"] * 501),  # mostly texts
+        numbers_and(*["01003"] * 20, "-"),  # codes
+        [f"{i % 30}th" for i in range(900)] + ["7"] * 100,
+        [DAY + dt.timedelta(days=i % 40) for i in range(960)] + ["-"] * 40,  # no numbers
+    ],
+)
+def test_levels_with_some_numbers_are_levels(values):
+    assert settled("t", as_array(values)).form == "level"  # warnings are errors in the tests
+
+
+def test_an_asked_for_category_may_hold_numbers():
+    values = as_array(numbers_and(*["-"] * 20))
+    assert learn_store(Cells("t", values), "categorical").form == "level"
+
+
 def test_a_number_too_large_for_a_float_is_named():
     with pytest.raises(DataError, match="1 of 2 cells"):
         learn_store(Cells("c", as_array([1, 10**400])), None)
@@ -232,3 +291,45 @@ def test_numbers_in_a_column_of_dates_are_refused(make):
         with pytest.raises(DataError, match=r"'when', row \d+: .* is no date or time"):
             ae.anomaly_score(make({**columns, "when": numbers}))
     assert np.isfinite(ae.anomaly_score(make({**columns, "when": [np.nan] * 60}))).all()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pd.to_datetime(["2020-01-01", "2021-05-03"] * 30),
+        pd.to_datetime(["2020-01-01", "2021-05-03"] * 30).to_period("D"),
+        pd.cut(np.arange(60.0), 3),
+    ],
+    ids=["moments", "periods", "intervals"],
+)
+def test_categories_of_any_kind_are_filled_with_their_own(cells, tmp_path):
+    whole = pd.Series(pd.Categorical(cells))
+    column = whole.mask(np.arange(60) % 7 == 0)
+    X = pd.DataFrame({"c": column, "x": np.arange(60.0)})
+    ae = Autoencoder(1, random_state=0, max_iter=5).fit(X)
+    ae.save(tmp_path / "m.xhat")
+    for model in (ae, load(tmp_path / "m.xhat")):
+        for found in (model.impute(X)["c"], model.reconstruct(X)["c"]):
+            assert found.dtype == whole.dtype
+            assert not found.isna().any()
+        assert model.impute(X)["c"][column.notna()].equals(column.dropna())
+
+
+WHOLE = [None if i % 9 == 4 else i * i % 50 for i in range(90)]
+CENTS = [None if v is None else decimal.Decimal(v) / 100 for v in WHOLE]
+
+
+@pytest.mark.parametrize("make", [lambda v: v, pd.DataFrame], ids=["array", "pandas"])
+def test_objects_are_filled_with_their_kind(make):
+    """As columns of decimals and of whole numbers that have a type are."""
+    numpys = [None if v is None else np.int64(v) for v in WHOLE]
+    halves = [None if v is None else v / 2 for v in WHOLE]
+    X = make(np.array([CENTS, WHOLE, numpys, halves], dtype=object).T)
+    found = pd.DataFrame(Autoencoder(1, random_state=0, max_iter=5).fit(X).impute(X))
+    assert {v.as_tuple().exponent for v in found[0][4::9]} == {-2}
+    assert found[0].sum() > sum(v for v in CENTS if v is not None)
+    for j in (1, 2):
+        assert {type(v) for v in found[j][4::9]} == {int}
+    assert {type(v) for v in found[3]} == {float}
+    kept = np.arange(90) % 9 != 4
+    assert all(a is b for a, b in zip(found[0][kept], pd.DataFrame(X)[0][kept], strict=True))

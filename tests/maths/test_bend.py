@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 
 from xhat import Autoencoder, Real, load
+from xhat.data.statistics import quartiles
 from xhat.errors import DataError, ModelFileError
 from xhat.header import check_header
 from xhat.maths.bend import Bend
@@ -238,3 +239,16 @@ def test_a_cell_that_is_none_is_named_with_a_named_head_too():
     table = np.array([[1.0, {}], [2.0, 3.0]] * 30, dtype=object)
     with pytest.raises(DataError, match="'x1'"):
         Autoencoder(1, heads="real").fit(table)
+
+
+def test_quartiles_of_long_tables_are_those_of_rows_all_over_it():
+    """Tables are often sorted: the first rows say little of the others."""
+    x = np.sort(np.random.default_rng(0).normal(size=10_000))
+
+    def tiles():
+        for first in range(0, len(x), 300):
+            yield x[first : first + 300, None], None
+
+    found = quartiles(tiles, [0], rows=1000)[0]
+    assert found == pytest.approx(np.quantile(x, [0.25, 0.5, 0.75]), abs=0.02)
+    assert quartiles(tiles, [0])[0] == pytest.approx(np.quantile(x, [0.25, 0.5, 0.75]), abs=0.001)

@@ -118,6 +118,7 @@ def test_by_default_the_true_cell_is_named_in_any_chunk(folder, capsys, monkeypa
         problem = reason.split(": ", 1)[1]
         place = f"one.csv: column {column!r}, row {row} (line {row + 2}): {problem}"
         assert err.startswith(place), err
+        assert err.endswith("; --bad-rows keep scores the others\n")
 
 
 def test_nothing_is_bad(folder, capsys):

@@ -28,6 +28,7 @@ class Column:
     encoder is shown at most when a row is scored, ``fill`` stands for a missing cell (the training
     mean). A category has one encoded column per place: ``places[level]`` is the place of a level,
     and ``fill`` holds the share of each place.
+    ``rare`` holds the shares of the levels that the last place is of, where it is of several.
     ``weight`` balances the columns of a mixed table in training; scores never use it.
     """
 
@@ -44,6 +45,7 @@ class Column:
     rows: float = 0.0
     weight: float = 1.0
     bend: Bend | None = None
+    rare: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
@@ -116,7 +118,13 @@ class Column:
         codes = np.where(np.isnan(x), len(self.places), x)
         return table[np.minimum(codes, len(self.places)).astype(np.intp)]
 
+    def levels_of(self, place: int) -> Integers:
+        """Return the levels of a place: one, of the last perhaps several rare ones."""
+        return np.flatnonzero(np.array(self.places) == place)
+
     def _level_of_place(self) -> Integers:
-        """Return the level that stands for each place: its only one, or the first of the rare."""
-        places = np.array(self.places)
-        return np.array([int(np.flatnonzero(places == p)[0]) for p in range(self.width)])
+        """Return the level that stands for each place: its only one, or the commonest rare one."""
+        found = np.array([self.levels_of(place)[0] for place in range(self.width)])
+        if self.rare:
+            found[-1] = self.levels_of(self.width - 1)[int(np.argmax(self.rare))]
+        return found

@@ -135,8 +135,7 @@ class Schema:
 
     def ranges(self, dtype: npt.DTypeLike) -> corruption.Columns:
         """Return what a corruption may know of the encoded columns."""
-        low = self._spread_out([column.low for column in self.columns])
-        high = self._spread_out([column.high for column in self.columns])
+        low, high = self.extent
         return corruption.Columns(
             low.astype(dtype), high.astype(dtype), self.fill.astype(dtype), self.group
         )
@@ -204,6 +203,12 @@ class Schema:
         sums: Matrix = np.add.reduceat(cells, self.starts, axis=1)
         return sums
 
+    @cached_property
+    def extent(self) -> tuple[Floats, Floats]:
+        """The lowest and the highest training value of each encoded column."""
+        low = self._spread_out([column.low for column in self.columns])
+        return low, self._spread_out([column.high for column in self.columns])
+
     def clip(self, Z: Matrix) -> Matrix:
         """Return what the encoder sees of encoded rows that are scored: no absurd cell."""
         low = self._spread_out([column.clip_low for column in self.columns]).astype(Z.dtype)
@@ -213,9 +218,8 @@ class Schema:
 
     def inside(self, Z: Matrix) -> Matrix:
         """Return encoded values moved into the training range: what a filled cell may be."""
-        low = self._spread_out([column.low for column in self.columns]).astype(Z.dtype)
-        high = self._spread_out([column.high for column in self.columns]).astype(Z.dtype)
-        clipped: Matrix = np.clip(Z, low, high)
+        low, high = self.extent
+        clipped: Matrix = np.clip(Z, low.astype(Z.dtype), high.astype(Z.dtype))
         return clipped
 
     def likeliest(self, Z: Matrix) -> Matrix:

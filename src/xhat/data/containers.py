@@ -5,7 +5,8 @@ Knows: narwhals, storage. Must not know: models. Nothing is dropped or filled in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -38,13 +39,18 @@ def is_frame(X: object) -> bool:
 
 
 def check_table(X: object) -> None:
-    """Refuse what is nearly a table: one column, or a frame that is not computed yet.
+    """Refuse what is nearly a table: one column, a dict, records, or a frame not computed yet.
 
     Raises
     ------
     DataError
         With the way to make it one.
     """
+    records = getattr(getattr(X, "dtype", None), "names", None) is not None
+    is_dict = isinstance(X, Mapping) and not scipy.sparse.issparse(X)  # DOK matrices are dicts
+    if records or is_dict:
+        what = "an array of records (a structured array)" if records else "a dict"
+        raise DataError(f"X is {what}: give a table, as pd.DataFrame(X) is")
     found = nw.from_native(cast("Any", X), pass_through=True, allow_series=True)
     if isinstance(found, nw.Series):
         raise DataError("X is one column of a table (a series): give a table, as X.to_frame() is")
@@ -181,7 +187,8 @@ def numbers_frame(like: Any, values: Matrix, names: list[str]) -> Any:
     if not is_frame(like):
         return values
     frame = nw.from_native(cast("Any", like), eager_only=True)
-    new = nw.from_numpy(values, schema=names, backend=frame.implementation).to_native()
+    columns = dict(zip(names, values.T, strict=True))  # from_numpy takes no empty name
+    new = nw.from_dict(columns, backend=frame.implementation).to_native()
     if frame.implementation.is_pandas():
         new.index = like.index
         new.columns = [*like.columns, *names[like.shape[1] :]]
@@ -214,9 +221,9 @@ def check_finite(X: Any, names: list[str]) -> None:
         return
     row, j, value = first
     total, columns = int(bad.sum()), int((bad > 0).sum())
-    others = f" ({total} such cells in {columns} columns)" if total > 1 else ""
+    others = f" ({total} such cells in {columns} column{'s' * (columns > 1)})" * (total > 1)
     advice = (
-        "correct these rows, score the others (--bad-rows keep), "
-        f"or fit without the column (--drop {names[j]})"
+        f"correct {'these cells' if total > 1 else 'this cell'}, or fit without the column: "
+        f"heads={{{names[j]!r}: 'ignore'}} (commands: --drop {shlex.quote(names[j])})"
     )
     raise CellError(names[j], row, f"{value:g} is infinity (inf){others}", advice)

@@ -15,6 +15,11 @@ from xhat.errors import DataError
 
 #: Tried on the header line; the most frequent wins, the first on a tie.
 DELIMITERS = (",", ";", "\t")
+#: Taken where none of them is there: it stands in names, too.
+RARE = "|"
+#: First bytes of files that are no UTF-8: gzip's, and UTF-16's mark of the order of bytes.
+GZIP, UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
+UNPACK = "unpack it, as gunzip -c FILE | xhat fit - does"
 EMPTY = "the file is empty: a header line and rows are expected"
 NO_ROWS = "the file has a header but no rows"
 #: Digits behind a zero, up to the end of the cell; what stands before a cell but a delimiter.
@@ -74,8 +79,7 @@ def parse_block(
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        line = before.lines + data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"line {line} is not UTF-8 text: save the file as UTF-8") from None
+        raise _no_text(data, before.lines + data.count(b"\n", 0, error.start) + 1) from None
     if not data.endswith(b"\n"):
         data += b"\n"  # pyarrow does not take a header without it for one
     try:
@@ -177,11 +181,22 @@ def _verbatim(dialect: Dialect) -> list[str]:
 
 def delimiter_of(data: bytes) -> str:
     """Return the delimiter of the header line."""
+    head = data.lstrip().split(b"\n", 2)[:2]
     try:
-        first = data.lstrip().split(b"\n", 1)[0].decode()
+        first = head[0].decode()
     except UnicodeDecodeError:
-        raise DataError("line 1 is not UTF-8 text: save the file as UTF-8") from None
-    return max(DELIMITERS, key=first.count)
+        raise _no_text(data, 1) from None
+    found = max(DELIMITERS, key=first.count)
+    rare = found not in first and all(RARE.encode() in line for line in head)
+    return RARE if rare else found
+
+
+def _no_text(data: bytes, line: int) -> DataError:
+    """Return the error for bytes that are no UTF-8 from this line on."""
+    if line == 1 and data.startswith(GZIP):
+        return DataError(f"it is compressed with gzip: {UNPACK}")
+    what = "UTF-16, not UTF-8 text" if line == 1 and data.startswith(UTF16) else "not UTF-8 text"
+    return DataError(f"line {line} is {what}: save the file as UTF-8")
 
 
 def _reason(data: bytes, refused: list[Any], error: str, before: Before) -> str:

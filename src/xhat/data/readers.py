@@ -16,12 +16,13 @@ from typing import Any
 
 from xhat.data.arrays import load_npy, load_npz
 from xhat.data.arrow import parquet_file, plain_columns, read_ipc, reading, valid
-from xhat.data.delimited import Dialect, parse
+from xhat.data.delimited import UNPACK, Dialect, parse
 from xhat.data.table import Table
 from xhat.errors import DataError, MissingExtraError
 
 TEXT = (".csv", ".tsv", ".txt")
 ARROW = (".arrow", ".feather", ".ipc")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 FORMATS = (*TEXT, ".parquet", ".pq", *ARROW, ".npy", ".npz")
 
 
@@ -57,7 +58,7 @@ def read_table(
     """
     suffix = ".csv" if path == "-" else Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}")
+        raise unknown(suffix)
     if suffix == ".npy":
         return _array(load_npy(path))
     if suffix == ".npz":
@@ -72,6 +73,12 @@ def read_table(
     else:
         table = read_ipc(path) if suffix in ARROW else _read_parquet(path)
     return _named(table)
+
+
+def unknown(suffix: str) -> DataError:
+    """Return the error for an extension that is none of FORMATS."""
+    more = f"; a compressed CSV: {UNPACK}" * (suffix in COMPRESSED)
+    return DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}{more}")
 
 
 def row_groups(path: str) -> list[int]:

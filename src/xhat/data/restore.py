@@ -17,13 +17,16 @@ import numpy.typing as npt
 from xhat.data.arrow import without_views
 from xhat.data.containers import CLOCK_KINDS, Storage, is_frame, plain_array
 from xhat.data.storage import Store
-from xhat.data.values import clock_of
+from xhat.data.values import clock_of, is_missing, plain_level
 from xhat.maths.types import Matrix
 
 Mask = npt.NDArray[np.bool_]
 #: Seconds from 1970 to the first and the last moment that Python has, and its longest duration.
 FIRST_MOMENT, LAST_MOMENT = -62_135_596_800.0, 253_402_300_799.0
 MOST_SECONDS = 86_399_999_999_999.0
+DAY = 86_400.0
+#: Digits of seconds that units have; Python's moments have no more than six.
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 6}
 #: The last microsecond of a day.
 LAST_OF_DAY = 86_399.999999
 
@@ -94,6 +97,9 @@ def _typed_series(old: Any, values: Matrix, store: Store, keep: Mask | None) -> 
     if keep is None and numeric and store.form != "level":
         return nw.new_series(old.name, np.asarray(values, np.float64), nw.Float64, backend=backend)
     cells = _cells_for(store, values, dtype, keep)
+    if keep is not None and dtype == nw.Object and store.plain:
+        others = np.fromiter(old.to_list(), object, len(old))[keep]
+        cells = _like_others(cells, others)
     if backend.is_pandas():
         return nw.from_native(_pandas_series(old.to_native(), cells, keep), series_only=True)
     if backend.is_pyarrow():
@@ -166,7 +172,9 @@ def _pandas_series(old: Any, cells: list[Any], keep: Mask | None) -> Any:
     series = type(old)
     gaps = np.arange(len(old)) if keep is None else np.flatnonzero(~keep)
     found = [cells[i] for i in gaps]
-    if hasattr(old.dtype, "categories"):
+    if hasattr(old.dtype, "categories"):  # dates and intervals, say, whose levels are texts
+        own = {plain_level(category): category for category in old.dtype.categories}
+        found = [own.get(v, v) for v in found]
         new_levels = {v for v in found if v is not None} - set(old.dtype.categories)
         old = old.cat.add_categories(sorted(new_levels, key=str)) if new_levels else old
     try:
@@ -308,7 +316,27 @@ def _cell(store: Store, value: float, dtype: Any) -> Any:
     return min(max(round(value), low), low + 2 ** int(bits) - 1)
 
 
+def _like_others(cells: list[Any], others: npt.NDArray[np.object_]) -> list[Any]:
+    """Return numbers as the objects that a column's other cells are: whole numbers, decimals.
+
+    Decimals get as many digits as the one of them that has the most.
+    """
+    types = {type(v) for v in others if not is_missing(v)}
+    if types and all(issubclass(t, (int, np.integer)) and t is not bool for t in types):
+        return [None if v is None else round(v) for v in cells]
+    if decimal.Decimal not in types or not types <= {decimal.Decimal, int}:
+        return cells
+    decimals = [v for v in others if isinstance(v, decimal.Decimal) and v.is_finite()]
+    digits = max(0, *(-int(v.as_tuple().exponent) for v in decimals))
+    return [None if v is None else decimal.Decimal(f"{v:.{digits}f}") for v in cells]
+
+
 def _time(seconds: float, dtype: Any) -> Any:
+    """Return the nearest moment that the type holds: a whole day, second, or microsecond."""
+    if dtype == nw.Date:
+        seconds = DAY * round(seconds / DAY)
+    elif dtype in (nw.Datetime, nw.Duration):
+        seconds = round(seconds, _DIGITS.get(dtype.time_unit, 6))
     if dtype == nw.Duration:
         return dt.timedelta(seconds=min(max(seconds, -MOST_SECONDS), MOST_SECONDS))
     low, high = (0.0, LAST_OF_DAY) if dtype == nw.Time else (FIRST_MOMENT, LAST_MOMENT)
@@ -322,12 +350,16 @@ def _time(seconds: float, dtype: Any) -> Any:
 
 
 def _typed_array(like: Any, values: Matrix, storage: Storage, keep: Mask | None) -> Any:
-    if all(store.plain for store in storage.stores):
+    objects = keep is not None and getattr(getattr(like, "dtype", None), "kind", "") == "O"
+    if all(store.plain for store in storage.stores) and not objects:
         return values if keep is None else np.where(keep, like, values)
     table = np.array(plain_array(like), dtype=object, copy=True)
     for position, j in enumerate(storage.used):
         gaps = slice(None) if keep is None else ~keep[:, position]
-        found = _cells_for(storage.stores[j], values[gaps, position], None, None)
+        store = storage.stores[j]
+        found = _cells_for(store, values[gaps, position], None, None)
+        if keep is not None and store.plain:
+            found = _like_others(found, table[keep[:, position], j])
         table[gaps, j] = np.fromiter(found, dtype=object, count=len(found))
     clock = getattr(getattr(like, "dtype", None), "kind", "") in CLOCK_KINDS
     return table.astype(like.dtype) if clock else table

@@ -141,6 +141,7 @@ def _category(name: str, kind: Categorical, counts: Floats, places: Integers) ->
     width = int(places.max()) + 1
     share = np.bincount(places, weights=counts, minlength=width) + 1e-9
     share /= share.sum()
+    last = counts[places == width - 1] + 1e-9
     return Column(
         name,
         kind,
@@ -153,6 +154,7 @@ def _category(name: str, kind: Categorical, counts: Floats, places: Integers) ->
         tuple(map(float, share)),
         tuple(map(int, places)),
         float(counts.sum()),
+        rare=tuple(map(float, last / last.sum())) if len(last) > 1 else (),
     )
 
 

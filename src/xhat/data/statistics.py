@@ -156,18 +156,19 @@ def level_counts(tiles: Tiles, columns: dict[int, int]) -> dict[int, Floats]:
 def quartiles(tiles: Tiles, columns: list[int], rows: int = 100_000) -> dict[int, Floats]:
     """Return the quartiles of some columns, where any cell is observed.
 
-    They are taken from the first ``rows`` rows, a bound on memory.
+    Of more than ``rows`` rows they are taken from every second, fourth, ... one: a bound on memory.
     """
-    parts: list[Matrix] = []
-    weights: list[Vector] = []
-    seen = 0
+    parts: list[Floats] = []  # the columns, and the weight
+    every, seen = 1, 0
     for X, weight in tiles():
-        parts.append(X[: rows - seen, columns])
-        seen += len(parts[-1])
-        weights.append((np.ones(len(X)) if weight is None else weight)[: len(parts[-1])])
-        if seen >= rows:
-            break
-    cells, w = np.vstack(parts).astype(np.float64), np.concatenate(weights).astype(np.float64)
+        first = -seen % every
+        w = np.ones(len(X)) if weight is None else weight
+        parts.append(np.column_stack([X[first::every, columns], w[first::every]]).astype(float))
+        seen += len(X)
+        while sum(map(len, parts)) > rows:
+            parts, every = [np.vstack(parts)[::2]], 2 * every
+    kept = np.vstack(parts)
+    cells, w = kept[:, :-1], kept[:, -1]
     found = {}
     for position, j in enumerate(columns):
         known = ~np.isnan(cells[:, position]) & (w > 0)

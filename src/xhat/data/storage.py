@@ -12,18 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xhat.data.cells import Cells, Floats, damaged
-from xhat.data.values import Clock, Form, has_comma, has_unit, is_code, is_number
+from xhat.data.values import Clock, Form, clock_of, has_comma, has_unit, is_code, is_number
 from xhat.errors import DataError, warn
 
 #: A text column with at least this share of numbers is taken for a damaged column of numbers.
 NUMERIC_SHARE = 0.99
 #: More than UNIQUE_LEVELS levels that are also more than half of the cells: identifiers, free text.
 UNIQUE_LEVELS, UNIQUE_SHARE = 50, 0.5
+#: A text column with this share of numbers, and so many different ones, is said to be no numbers.
+#: Fewer are the names of levels (1 to 9, and x); a score from 1 to 10 with some "?" is not.
+MIXED_SHARE, MIXED_NUMBERS = 0.5, 10
 
 
 @dataclass(frozen=True)
@@ -158,26 +161,37 @@ def learn_store(cells: Cells, wish: str | None) -> Store:
     total = int(counts.sum())
     if not total:
         return nothing(cells.name)
+    mixture = None
     if wish is None:
         shares = Shares(dict(zip(originals, counts.tolist(), strict=True)))
         if shares.is_damaged:
             raise DataError(cells.not_numeric())
         shares.check_signs(cells.name)
-    return _of_levels(cells.name, levels, total, wish)
+        mixture = shares.mixture()
+    return _of_levels(cells.name, levels, total, wish, mixture)
 
 
 def settle_levels(
     name: str, counts: dict[Any, int], first_row: dict[Any, int], wish: str | None
 ) -> Store:
     """Settle a column of levels from how often, and in which row first, each of them occurs."""
-    total = sum(counts.values())
+    total, mixture = sum(counts.values()), None
     if wish is None:
         shares = Shares(counts)
         if shares.is_damaged:
             bad = sorted((first_row[v], v) for v in counts if not is_number(v))
             raise DataError(damaged(name, bad, sum(counts[v] for _, v in bad), total))
         shares.check_signs(name)
-    return _of_levels(name, list(counts), total, wish)
+        mixture = shares.mixture()
+    return _of_levels(name, list(counts), total, wish, mixture)
+
+
+class Mixture(NamedTuple):
+    """How many cells are numbers, which texts the others hold how often, and the commonest."""
+
+    numbers: int
+    others: str
+    commonest: str
 
 
 @dataclass(frozen=True)
@@ -199,6 +213,11 @@ class Shares:
         damage = self._most(good) and good < sum(self.counts.values())
         return damage and not self._count(is_code)
 
+    @property
+    def _is_signed(self) -> bool:
+        """Whether nearly all texts are numbers, some of them with a sign."""
+        return bool(self._count(has_unit)) and self._most(self._count(has_unit, is_number))
+
     def check_signs(self, name: str) -> None:
         """Refuse numbers with a decimal comma; warn of numbers with a sign, which are levels.
 
@@ -213,11 +232,23 @@ class Shares:
                 "the file with --decimal , (pandas: decimal=','), write thousands without commas, "
                 "or set the column's head to 'categorical'"
             )
-        if self._count(has_unit) and self._most(self._count(has_unit, is_number)):
+        if self._is_signed:
             warn(
                 f"column {name!r} holds numbers with a sign ({self._first(has_unit)!r}), so they "
                 "are texts to xhat, not numbers: write them without it",
             )
+
+    def mixture(self) -> Mixture | None:
+        """Return what stands among the numbers of a column that is mostly numbers, else None."""
+        numbers = {v for v in self.counts if is_number(v) and not clock_of(v)}
+        others = [v for v in self.counts if v not in numbers]
+        count, total = sum(self.counts[v] for v in numbers), sum(self.counts.values())
+        few = len(numbers) < MIXED_NUMBERS or count < MIXED_SHARE * total
+        if few or not others or self._count(is_code) or self._is_signed:
+            return None
+        others.sort(key=lambda v: -self.counts[v])
+        shown = ", ".join(f"{v!r:.40} in {self.counts[v]}" for v in others[:3])
+        return Mixture(count, shown + ", ..." * (len(others) > 3), f"{others[0]!r:.40}")
 
     def _first(self, kind: Callable[[Any], bool]) -> Any:
         return next(value for value in self.counts if kind(value))
@@ -228,10 +259,13 @@ def nothing(name: str) -> Store:
     return Store(name, "left out", reason="it holds no value")
 
 
-def _of_levels(name: str, levels: list[Any], total: int, wish: str | None) -> Store:
+def _of_levels(
+    name: str, levels: list[Any], total: int, wish: str | None, mixture: Mixture | None
+) -> Store:
     """Return the store of a column with these levels in ``total`` cells.
 
-    Numbers written as text are said to be such: they are levels, or left out as an identifier is.
+    Numbers written as text are said to be such, and those among other texts: they are levels, or
+    left out as an identifier is.
     """
     texts = [level for level in levels if isinstance(level, str)] if wish is None else []
     written = bool(texts) and all(is_number(text) and not is_code(text) for text in texts)
@@ -242,10 +276,22 @@ def _of_levels(name: str, levels: list[Any], total: int, wish: str | None) -> St
             else f"{len(levels)} different texts in {total} cells, so it is an identifier or free "
             "text"
         )
+        if mixture:
+            reason += (
+                f", though {mixture.numbers} cells are numbers ({mixture.others}; --missing "
+                f"{mixture.commonest} reads such texts as missing)"
+            )
         return Store(name, "left out", reason=reason)
     if written and not all(float(text).is_integer() for text in texts):
         warn(
             f"column {name!r} holds numbers written as text ({texts[0]!r}), so they are levels to "
             f"xhat: convert them, or give heads={{{name!r}: 'real'}}",
+        )
+    if mixture:
+        warn(
+            f"column {name!r} holds numbers in {mixture.numbers} of {total} cells, but not in the "
+            f"others ({mixture.others}), so its {len(levels)} texts are levels to xhat: have the "
+            f"others read as missing (--missing {mixture.commonest}; pandas: na_values=), or give "
+            f"heads={{{name!r}: 'categorical'}}",
         )
     return Store(name, "level", tuple(sorted(levels, key=lambda v: (str(type(v)), v))))

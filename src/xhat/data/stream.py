@@ -26,6 +26,7 @@ from xhat.data.readers import (
     check_unique,
     need_pyarrow,
     read_table,
+    unknown,
 )
 from xhat.data.table import Table
 from xhat.errors import DataError
@@ -169,7 +170,7 @@ def open_stream(
     paths = [path] if path == "-" else find_files(path)
     suffix = ".csv" if path == "-" else Path(paths[0]).suffix.lower()
     if suffix not in FORMATS:
-        raise DataError(f"unknown extension {suffix!r}; use one of {', '.join(FORMATS)}")
+        raise unknown(suffix)
     if suffix in TEXT:
         need_pyarrow(suffix)
         dialect = Dialect(

@@ -6,7 +6,7 @@ from sklearn.datasets import load_iris
 from xhat import Autoencoder
 
 X, _ = load_iris(return_X_y=True)
-ae = Autoencoder.textbook(n_components=2, optimizer="lbfgs", random_state=0).fit(X)
+ae = Autoencoder.textbook(n_components=2, optimizer="lbfgs", random_state=2).fit(X)
 
 # Three lines of NumPy are the whole model.
 H = 1 / (1 + np.exp(-(X @ ae.W_.T + ae.b_)))

@@ -14,8 +14,8 @@ from benchmarks.testing import write
 OVERALL = 95.0
 #: What reads files that others have written.
 READERS = [
-    "container.py", "header.py", "persist.py", "plain.py", "data/readers.py", "data/delimited.py",
-    "data/arrays.py", "data/blocks.py",
+    "container.py", "header.py", "loading.py", "persist.py", "plain.py", "data/readers.py",
+    "data/delimited.py", "data/arrays.py", "data/blocks.py",
 ]  # fmt: skip
 
 

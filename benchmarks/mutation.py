@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.testing import write
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["container", "header", "plain", "persist"]
+MODULES = ["container", "header", "plain", "loading", "persist"]
 TESTS = ["test_loader.py", "test_model_file.py", "test_golden.py"]
 #: Random mutants of files are left out: what they find by luck is no test of a rule. So is what
 #: takes a second.

@@ -41,7 +41,7 @@ FLOORS = [
             "verdict",
         }
     ],
-    [{"crossfit", "fingerprint", "header", "plain"}],
+    [{"crossfit", "fingerprint", "header", "loading", "plain"}],
     [
         {
             "fitting",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -18,21 +17,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xhat.baseline import Baseline, linear_network
-from xhat.codepart import MOST, SETS, CodePart
 from xhat.container import Arrays, Damaged, Format, pack, unpack
-from xhat.data.column import Column
 from xhat.data.columns import Schema
 from xhat.data.containers import Storage
 from xhat.data.storage import Store
 from xhat.engines import choose
 from xhat.errors import ModelFileError, ParameterError
 from xhat.files import atomic
-from xhat.filler import Filler
 from xhat.fitting import Fit
 from xhat.header import check_header, read_verdict
-from xhat.hidden import Filling, Witness
-from xhat.linear import WIDEST, Linear
-from xhat.maths.bend import Bend
+from xhat.loading import (
+    FILLING,
+    LINEAR,
+    SCALE,
+    WITNESS,
+    check_shape,
+    code_of,
+    columns_of,
+    filler_of,
+    filling_of,
+    network_of,
+)
 from xhat.maths.objective import Objective
 from xhat.maths.params import Network, Views
 from xhat.model import Model
@@ -44,22 +49,11 @@ if TYPE_CHECKING:
 
 MODEL = Format("xhat", "model file", 1)
 ARRAYS = ("theta", "residual", "scale", "fill", "baseline", "baseline_mean", "held_out_scores")
-#: Of the code's part of the score; all or none: older files have none.
-CODE = ("code_stored", "code_constants")
-#: How hidden cells are filled; both or none: older files have none.
-FILLING = ("filling_share", "filling_spread", "filling_linear_share")
-#: How far its own word is to be trusted; all or none: older files have none.
-WITNESS = ("filling_said_share", "filling_said_spread", "filling_own")
-#: The covariance that helps to fill them; both or none.
-LINEAR = ("filling_mean", "filling_covariance")
 #: What values that no fit wrote may end in.
 _FORGED = (
     *(KeyError, TypeError, ValueError, AttributeError, IndexError),
     *(ArithmeticError, RecursionError),
 )
-#: Rounding of a covariance's eigenvalues, as a share of the largest variance.
-EXACT = 1e-6
-_SCALE = ("center", "spread", "low", "high", "clip_low", "clip_high", "rows", "weight")
 
 
 def save(estimator: Autoencoder, path: str | os.PathLike[str]) -> None:
@@ -110,7 +104,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
         "offset": estimator.offset_,
         "rounds": model.rounds,
     }
-    scale = np.array([[getattr(c, name) for name in _SCALE] for c in schema.columns])
+    scale = np.array([[getattr(c, name) for name in SCALE] for c in schema.columns])
     tensors: dict[str, Any] = {
         "theta": model.theta,
         "residual": model.residual,
@@ -226,21 +220,21 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
 
 
 def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
-    schema = Schema(_restore_columns(header["columns"], tensors["scale"], tensors["fill"]))
+    schema = Schema(columns_of(header["columns"], tensors["scale"], tensors["fill"]))
     shape = {**header["network"]}
     filler_shape = shape.pop("filler", None)
-    net = _restore_network(shape, schema, tensors["theta"], "theta")
-    _check_shape("residual", tensors["residual"], (schema.d,))
+    net = network_of(shape, schema, tensors["theta"], "theta")
+    check_shape("residual", tensors["residual"], (schema.d,))
     if not (tensors["residual"] > 0).all():
         raise ModelFileError("array 'residual' holds a spread that is not > 0")
     if not 1 <= header["baseline_k"] <= schema.d:
         raise ModelFileError("its baseline has more units than columns")
     base = linear_network(schema.d, header["baseline_k"], schema.blocks)
-    _check_shape("baseline", tensors["baseline"], (base.size,))
+    check_shape("baseline", tensors["baseline"], (base.size,))
     mean = tensors["baseline_mean"]
     if mean.shape == (base.size,):  # the first files held a whole network of zeros and the mean
         mean = Views(base, mean)["c"].copy()
-    _check_shape("baseline_mean", mean, (schema.d,))
+    check_shape("baseline_mean", mean, (schema.d,))
     if tensors["held_out_scores"].ndim != 1:
         raise ModelFileError("array 'held_out_scores' is no list of numbers")
     estimator = _restore_parameters(header)
@@ -249,9 +243,9 @@ def _restore(header: dict[str, Any], tensors: dict[str, Any]) -> Autoencoder:
     if verdict and verdict.by_column and len(verdict.by_column) != len(schema.columns):
         raise ModelFileError("its verdict has losses of other columns")
     model = Model(schema, net, tensors["theta"], tensors["residual"], engine, header["rounds"])
-    model.code = _restore_code(tensors, model)
-    model.filling = _restore_filling(tensors, schema)
-    model.filler = _restore_filler(filler_shape, tensors, model)
+    model.code = code_of(tensors, model)
+    model.filling = filling_of(tensors, schema)
+    model.filler = filler_of(filler_shape, tensors, model)
     estimator._fit = Fit(  # noqa: SLF001
         model,
         Baseline(base, tensors["baseline"], mean),
@@ -288,105 +282,3 @@ def _restore_parameters(header: dict[str, Any]) -> Autoencoder:
     except ParameterError as error:
         raise ModelFileError(f"its parameters are not what they must be: {error}") from None
     return estimator
-
-
-def _restore_columns(described: Any, scale: Any, fill: Any) -> tuple[Column, ...]:
-    """Rebuild the columns; the fills of all stand in one array, one number per encoded column."""
-    _check_shape("scale", scale, (len(described), len(_SCALE)))
-    _check_shape("fill", fill, (sum(c["width"] for c in described),))
-    columns, start = [], 0
-    for c, row in zip(described, scale, strict=True):
-        numbers = dict(zip(_SCALE, (float(v) for v in row), strict=True))
-        if not (numbers["spread"] > 0 and numbers["weight"] > 0 and numbers["rows"] >= 0):
-            raise ModelFileError(f"column {c['name']!r:.40} has no scale")
-        if numbers["clip_low"] > numbers["clip_high"] or numbers["low"] > numbers["high"]:
-            raise ModelFileError(f"column {c['name']!r:.40} has no range")
-        part = tuple(float(v) for v in fill[start : start + c["width"]])
-        bend = Bend(*c["bend"]) if "bend" in c else None
-        kind, places = rebuild(c["kind"]), tuple(c["places"])
-        rare = tuple(c.get("rare", ()))
-        columns.append(
-            Column(c["name"], kind, fill=part, places=places, bend=bend, rare=rare, **numbers)
-        )
-        start += c["width"]
-    return tuple(columns)
-
-
-def _restore_network(described: dict[str, Any], schema: Schema, theta: Any, name: str) -> Network:
-    """Rebuild the network; its sizes are multiplied as whole numbers, which cannot overflow."""
-    shape = {**described, "hidden": tuple(described["hidden"])}
-    net = Network(schema.d, blocks=schema.blocks, **shape)
-    _check_shape(name, theta, (sum(math.prod(part) for part in net.shapes.values()),))
-    return net
-
-
-def _restore_code(tensors: dict[str, Any], model: Model) -> CodePart | None:
-    found = [name for name in tensors if name.startswith("code_")]
-    if not found:
-        return None
-    if "code_metric" in found:
-        raise ModelFileError("it was written before version 0.1.0 and scores otherwise: fit again")
-    if sorted(found) != sorted(CODE):
-        raise ModelFileError("it holds only some of the arrays of the code's part of the score")
-    stored, constants = (tensors[name] for name in CODE)
-    _check_shape("code_constants", constants, (3,))
-    unit, usual, weight = (float(v) for v in constants)
-    if not (unit > 0 and usual >= 0 and weight >= 0):
-        raise ModelFileError("array 'code_constants' holds a number that is not what it must be")
-    size = len(stored) // SETS
-    if len(stored) != SETS * size or size & (size - 1) or not 1 <= size <= MOST:
-        raise ModelFileError(f"array 'code_stored' holds {len(stored)} codes")
-    _check_shape("code_stored", stored, (len(stored), model.net.k))
-    return CodePart(stored, model.decoded, unit, usual, weight, model.engine)
-
-
-def _restore_filling(tensors: dict[str, Any], schema: Schema) -> Filling | None:
-    found = {name for name in tensors if name.startswith("filling_")}
-    if not found:
-        return None
-    told = {*WITNESS} if WITNESS[0] in found else set()
-    if found - {*LINEAR} != {*FILLING} | told or len(found & {*LINEAR}) == 1:
-        raise ModelFileError("it holds only some of the arrays of how cells are filled")
-    for name in found - {LINEAR[1]}:
-        _check_shape(name, tensors[name], (schema.d,))
-    for name in sorted(found):
-        values = tensors[name]
-        if name.endswith("share") and not ((values >= 0) & (values <= 1)).all():
-            raise ModelFileError(f"array {name!r} is no share")
-        if name.endswith(("spread", "own")) and not (values > 0).all():
-            raise ModelFileError(f"array {name!r} holds a spread that is not > 0")
-    share, spread, other = (tensors[name] for name in FILLING)
-    witness = Witness(*(tensors[name] for name in WITNESS)) if told else None
-    return Filling(share, spread, other, witness, _restore_linear(tensors, schema))
-
-
-def _restore_filler(described: Any, tensors: dict[str, Any], model: Model) -> Filler | None:
-    if (described is None) != ("filler_theta" not in tensors):
-        raise ModelFileError("it holds only a part of the network that fills cells")
-    if described is None:
-        return None
-    if model.filling is None or model.filling.witness is None:
-        raise ModelFileError("it does not say how far to trust the network that fills cells")
-    shape = {"activation": "silu", "code_activation": "identity", **described}
-    net = _restore_network(shape, model.schema, tensors["filler_theta"], "filler_theta")
-    engine, _ = choose("auto", Objective(net), None)  # the model's may not know so many layers
-    return Filler(model.schema, net, tensors["filler_theta"], engine)
-
-
-def _restore_linear(tensors: dict[str, Any], schema: Schema) -> Linear | None:
-    if LINEAR[0] not in tensors:
-        return None
-    mean, covariance = (tensors[name] for name in LINEAR)
-    _check_shape(LINEAR[1], covariance, (schema.d, schema.d))
-    if schema.d > WIDEST:  # its eigenvalues would take minutes
-        raise ModelFileError(f"array {LINEAR[1]!r} has more than {WIDEST} columns")
-    if (covariance != covariance.T).any() or np.linalg.eigvalsh(covariance).min() < -EXACT * max(
-        float(covariance.diagonal().max()), 1e-300
-    ):
-        raise ModelFileError(f"array {LINEAR[1]!r} is no covariance")
-    return Linear(mean, covariance)
-
-
-def _check_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:
-    if tensor.shape != shape:
-        raise ModelFileError(f"array {name!r} has shape {tensor.shape}, its header says {shape}")

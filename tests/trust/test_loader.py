@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from test_model_file import rich_model
 
-from xhat import Autoencoder, ModelFileError, container, fields, header, load, persist, plain
+from xhat import (
+    Autoencoder,
+    ModelFileError,
+    container,
+    fields,
+    header,
+    load,
+    loading,
+    persist,
+    plain,
+)
 from xhat.container import Damaged, Format, pack, unpack
 from xhat.persist import to_bytes
 from xhat.train.monitor import EarlyStopping
@@ -429,7 +439,7 @@ def with_array(model, name, change):
     return mutants.join(outer, inner, arrays[:begin] + values.tobytes() + arrays[end:])
 
 
-SCALE = persist._SCALE
+SCALE = loading.SCALE
 
 
 @pytest.mark.parametrize(

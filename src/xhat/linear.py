@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from xhat.engines.threads import one_blas_thread
-from xhat.maths.types import Vector
+from xhat.maths.types import Integers, Vector
 
 Floats = npt.NDArray[np.float64]
 #: Encoded columns up to which a covariance is held: it is solved for every row with a hidden cell.
@@ -23,10 +24,45 @@ WIDEST = 128
 RIDGE = 1e-3
 #: Numbers of the systems that are solved at a time: 8 MB.
 SOLVED = 2**20
+#: Share of the cells that is hidden from rows when spreads are measured, about, and rows asked.
+USUAL, ASKED = 0.2, 256
 #: Rounds of EM where cells are missing, and rows from which each takes what they leave uncertain.
 ROUNDS, UNCERTAIN_ROWS = 3, 512
 #: Held while systems are solved: of several threads, one at a time limits BLAS and lifts the limit.
 _SOLVING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Left:
+    """What seen cells leave open of hidden ones: their covariance is ``root' root``.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (n, h)
+        The hidden ones of each row; d where it has fewer.
+    root : ndarray of shape (n, h, h)
+        Of the covariance.
+    d : int
+        Number of columns.
+    """
+
+    columns: Integers
+    root: Floats
+    d: int
+
+    def variances(self) -> Floats:
+        """Return the variance of every hidden cell, (n, d); 0 of seen ones."""
+        return self._all((self.root**2).sum(axis=1))
+
+    def drawn(self, rng: np.random.Generator) -> Floats:
+        """Return a draw of how far hidden cells are from what is expected, (n, d)."""
+        at_random = rng.normal(size=self.columns.shape)
+        return self._all(np.einsum("nij,ni->nj", self.root, at_random))
+
+    def _all(self, values: Floats) -> Floats:
+        found = np.zeros((len(values), self.d + 1))
+        np.put_along_axis(found, self.columns, values, axis=1)
+        return found[:, : self.d]
 
 
 @dataclass(frozen=True)
@@ -48,29 +84,41 @@ class Linear:
                 found[part] = self.mean + said
         return found
 
-    def variances(self, seen: Floats) -> Floats:
-        """Return the variance of every cell given the cells that are seen, (n, d); not 0."""
-        patterns, at = np.unique(seen, axis=0, return_inverse=True)
-        found = np.empty(patterns.shape)
-        with _SOLVING, one_blas_thread():
-            for part, system in self._systems(patterns):
-                known = patterns[part][:, :, None] * self.covariance
-                explained = np.einsum("nij,nij->nj", known, np.linalg.solve(system, known))
-                found[part] = np.diag(self.covariance) - explained
-        least = RIDGE * np.diag(self.covariance) + 1e-12
-        return np.asarray(np.maximum(found, least)[at.ravel()])
+    def left(self, seen: Floats) -> Left:
+        """Return what the seen cells leave open of the hidden ones of up to ``step`` rows.
 
-    def drawn(self, seen: Floats, rng: np.random.Generator) -> Floats:
-        """Return draws of what the cells' distances from ``expected`` are, (n, d).
-
-        A draw of a whole row less what is expected of it given its seen cells: hidden cells have
-        the covariance that the seen ones leave (Journel and Huijbregts 1978, conditioning).
+        Of a Gaussian the hidden cells' part of the precision, inverted: hidden cells are few.
         """
-        root = np.linalg.cholesky(
-            self.covariance + np.diag(RIDGE * np.diag(self.covariance) + 1e-12)
-        )
-        Z = self.mean + np.einsum("nj,ij->ni", rng.normal(size=seen.shape), root)
-        return np.asarray(Z - self.expected(Z, seen))
+        d, hidden = seen.shape[1], (seen == 0).sum(axis=1)
+        columns = np.argsort(seen != 0, axis=1, kind="stable")[:, : int(hidden.max(initial=0))]
+        none = np.arange(columns.shape[1]) >= hidden[:, None]
+        with _SOLVING, one_blas_thread():
+            parts = self.precision[columns[:, :, None], columns[:, None, :]]
+            parts[none[:, :, None] | none[:, None, :]] = 0
+            parts[:, range(columns.shape[1]), range(columns.shape[1])] += none
+            root = np.linalg.inv(np.linalg.cholesky(parts))
+        return Left(np.where(none, d, columns), root, d)
+
+    @property
+    def step(self) -> int:
+        """Rows whose systems are solved at a time."""
+        return max(1, SOLVED // len(self.mean) ** 2)
+
+    @cached_property
+    def precision(self) -> Floats:
+        """The inverse of the covariance, with the ridge."""
+        ridge = np.diag(RIDGE * np.diag(self.covariance) + 1e-12)
+        return np.asarray(np.linalg.inv(self.covariance + ridge))
+
+    @cached_property
+    def usual(self) -> Floats:
+        """The mean variance that rows leave to a hidden cell where a fifth is hidden, (d,)."""
+        rng, total, hidden = np.random.default_rng(0), np.zeros((2, len(self.mean))), 0.0
+        while hidden < ASKED * USUAL * len(self.mean):
+            seen = (rng.random((min(self.step, ASKED), len(self.mean))) > USUAL).astype(float)
+            total += [self.left(seen).variances().sum(axis=0), (1 - seen).sum(axis=0)]
+            hidden = float(total[1].sum())
+        return np.asarray(total[0] / np.maximum(total[1], 1))
 
     def uncertain(self, seen: Floats) -> Floats:
         """Return the mean over rows of what the hidden cells' covariance is given the seen ones."""

@@ -19,7 +19,7 @@ from xhat.data.restore import table_of, typed_table
 from xhat.data.stream import whole
 from xhat.errors import DataError, ParameterError
 from xhat.fields import as_plain, conforms, said
-from xhat.filling import impute
+from xhat.filling import impute, impute_draws
 from xhat.maths.types import Matrix
 from xhat.requests import check_seed
 from xhat.validation import TableInput
@@ -115,25 +115,22 @@ class Rebuilding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TableInput):
         keep = ~np.isnan(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if draws is None:
             return typed_table(X, impute(self._fit.model, matrix), self._storage, keep)
-        rng = self._generator()
-        return [
-            typed_table(X, impute(self._fit.model, matrix, rng), self._storage, keep)
-            for _ in range(draws)
-        ]
+        tables = impute_draws(self._fit.model, matrix, self._generator(), draws)
+        return [typed_table(X, table, self._storage, keep) for table in tables]
 
     def _impute_sparse(self, matrix: Any, draws: int | None) -> Any:
         """Fill the missing cells that a sparse matrix stores; only their rows are densified."""
         row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         rows = np.unique(row_of[np.isnan(matrix.data)])
-        rng = None if draws is None else self._generator()
-        tables = []
-        for _ in range(draws or 1):
-            filled = matrix.copy()
-            for row in rows.tolist():
-                part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-                whole_row = impute(self._fit.model, matrix[row : row + 1], rng)[0]
-                filled.data[part] = whole_row[matrix.indices[part]]
-            tables.append(filled)
+        model, rng = self._fit.model, self._generator()
+        tables = [matrix.copy() for _ in range(draws or 1)]
+        for row in rows.tolist():
+            part, whole_row = slice(*matrix.indptr[row : row + 2]), matrix[row : row + 1]
+            filled = (
+                impute_draws(model, whole_row, rng, draws) if draws else [impute(model, whole_row)]
+            )
+            for table, cells in zip(tables, filled, strict=True):
+                table.data[part] = cells[0][matrix.indices[part]]
         return tables[0] if draws is None else tables
 
     def _generator(self) -> np.random.Generator:

@@ -73,6 +73,14 @@ def test_fit_says_the_verdict_and_saves_what_the_library_would(call, folder):
     assert saved.feature_names_in_[0] == "alcohol"
 
 
+def test_one_column_is_one(call, folder):
+    words = ("fit", "wine.csv", "--columns", "ash", "--epochs", "1", "-o", "one.xhat")
+    assert call(*words)[2][0] == "178 rows, 1 column (1 real) -> 1 unit"
+    assert call("info", "one.xhat")[1].splitlines()[1].startswith("1 column -> 1 unit")
+    (folder / "cells.csv").write_text("a,b\n1,2\n3\n")
+    assert "line 3 has 1 cell where 2 are expected" in call("fit", "cells.csv")[2][0]
+
+
 def test_fit_options(call, folder):
     options = ["--textbook", "--components", "3", "--seed", "7", "--epochs", "5", "--heads", "real"]
     settings = ["--set", "learning_rate=1e-3", "--set", "optimizer=sgd", "--set", "tied=True"]
@@ -204,6 +212,44 @@ def test_labels(call):
     code, _, err = call("score", "wine.xhat", "wine.csv", "--labels", "kind")
     assert (code, len(err)) == (65, 2)
     assert err[-1] == "wine.csv: label 'red' in row 0: 0 (usual) or 1 (strange) is expected"
+
+
+def test_labels_are_what_was_asked_for(call):
+    words = ("score", "wine.xhat", "wine.csv", "--labels", "label", "--drop", "id,kind", "--quiet")
+    _, _, err = call(*words, "-o", "quiet.csv")
+    assert err[0].startswith("precision ")
+    assert len(err) == 9
+    code, out, (line,) = call(*words, "--json")
+    rates = json.loads(line)
+    assert (code, len(out.splitlines()), rates["labelled"]) == (0, 178, 18)
+    assert f"precision {rates['precision']:.3f} ({rates['hits']} of {rates['rows']}" in err[0]
+    assert err[0].endswith(f"AUROC {rates['auroc']:.3f}")
+    assert [at["share"] for at in rates["flagged"]] == [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("", "the label in row 140 is missing: 0 (usual) or 1 (strange) is expected; leave the"),
+        ("2", "label 2 in row 140: 0 (usual) or 1 (strange) is expected"),
+        (None, "the labels are all the same: precision and recall need both 0 and 1"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--bad-rows", "keep")], ids=["refuse", "keep"])
+def test_a_wrong_label_leaves_no_output(call, folder, label, text, more):
+    lines = (folder / "wine.csv").read_text().splitlines()
+    if label is None:
+        lines[1:] = [line[:-1] + "0" for line in lines[1:]]
+    else:
+        lines[141] = lines[141][:-1] + label
+        if more:  # a bad row has no part in it
+            lines[3] = ",".join(["002", "inf", *lines[3].split(",")[2:-1], ""])
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    words = ("score", "wine.xhat", "labels.csv", "--labels", "label", "--quiet", *more)
+    code, _, err = call(*words, "-o", "labelled.csv")
+    assert (code, len(err)) == (65, 1)
+    assert err[0].startswith(f"labels.csv: {text}")
+    assert not (folder / "labelled.csv").exists()
 
 
 def test_false_alarm_rate(call, folder):
@@ -382,6 +428,27 @@ def test_pipes(folder):
     assert done.stderr.splitlines() == [b"note: ignored, unknown to the model: id, kind, label"]
 
 
+def test_what_is_piped_is_utf_8_in_any_locale(folder):
+    text = "größe,日本\n" + "".join(f"{i},{i % 7}\n" for i in range(30))
+    (folder / "uni.csv").write_text(text, encoding="utf-8")
+    env = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}
+
+    def piped(*words):
+        done = subprocess.run([*XHAT, *words], cwd=folder, env=env, capture_output=True, check=True)
+        return done.stdout, done.stderr
+
+    piped("fit", "uni.csv", "-o", "uni.xhat", "--epochs", "2")
+    out, _ = piped("explain", "uni.xhat", "uni.csv")
+    assert out.decode().startswith("größe,日本")
+    piped("explain", "uni.xhat", "uni.csv", "-o", "uni-out.csv")
+    assert out == (folder / "uni-out.csv").read_bytes()
+    assert "größe" in piped("info", "uni.xhat")[0].decode()
+    (folder / "more.csv").write_text("größe,日本,模\n1,2,3\n", encoding="utf-8")
+    out, err = piped("score", "uni.xhat", "more.csv", "--json")
+    assert json.loads(out)["outlier"] in (True, False)
+    assert err.startswith(b"note: ignored, unknown to the model: ")
+
+
 def test_no_colour_and_no_progress_off_a_terminal(folder):
     command = [*XHAT, "fit", "wine.npy", "-o", "p.xhat"]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
@@ -410,6 +477,34 @@ def test_warnings_are_one_line(folder):
     assert line.startswith("warning: n_components=9 >= 6 columns")
     quiet = subprocess.run([*command, "--quiet"], cwd=folder, capture_output=True, check=True)
     assert quiet.stderr == b""
+
+
+@pytest.mark.parametrize("disk", [False, True], ids=["memory", "disk"])
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ("1,0\noops,1\n", "column 'a', row 1 (line 3): 'oops' is no number"),
+        ("1,0\n1,7\n", "column 'b', row 1 (line 3): 7 is outside [0, 1]"),
+        ("1,0\n1,inf\n", "column 'b', row 1 (line 3): inf is infinity"),
+        (",\n", "no cell of the 1 held-out row is observed"),
+    ],
+)
+def test_what_is_wrong_with_validation_rows_is_said_of_their_file(
+    call, folder, monkeypatch, rows, text, disk
+):
+    from xhat.data import spool
+
+    monkeypatch.setattr(spool, "IN_MEMORY", 2**9 if disk else 2**26)
+    (folder / "tr.csv").write_text("a,b\n" + "1,0\n0,1\n1,1\n" * 30)
+    (folder / "va.csv").write_text("a,b\n" + rows)
+    words = ("--validation", "va.csv", "--heads", "binary", "-o", "v.xhat")
+    code, _, (line,) = call("fit", "tr.csv", *words)
+    assert code == 65
+    assert line.startswith(f"va.csv: {text}")
+    (folder / "bad.csv").write_text("a,b\n" + "1,0\n0,1\n" * 30 + "7,0\n")
+    (folder / "va.csv").write_text("a,b\n1,0\n")
+    code, _, (line,) = call("fit", "bad.csv", *words)
+    assert line.startswith("bad.csv: column 'a', row 60 (line 62): 7 is outside")
 
 
 def test_validation_rows_without_a_column_are_named_by_their_own_file(call, folder):

@@ -107,3 +107,33 @@ def test_what_a_gaussian_leaves_open_is_its_conditional_variance():
     rows = np.tile(seen[0], (40_000, 1))
     off = linear.left(rows).drawn(rng)[:, h]
     np.testing.assert_allclose(np.cov(off.T), left, rtol=0.05, atol=0.02 * left.max())
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_with_nothing_seen_draws_are_like_the_training_rows(wide):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=1000)
+    X = pd.DataFrame({"a": z, "e": (z > 0.8).astype(int), "n": rng.poisson(np.exp(z))})
+    X["g"] = np.where(z > 0.5, "u", np.where(z < -0.5, "v", "w"))
+    if wide:  # no covariance is held
+        more = z[:, None] + rng.normal(size=(1000, 130))
+        X = X.join(pd.DataFrame(more, columns=[f"x{j}" for j in range(130)]))
+    ae = Autoencoder(random_state=0, max_iter=20).fit(X)
+    assert (ae._fit.model.filling.linear is None) == wide
+    drawn = pd.concat(ae.impute(X[:300].map(lambda _: None), draws=4)).infer_objects()
+    assert drawn["e"].astype(float).mean() == pytest.approx(X["e"].mean(), abs=0.08)
+    assert drawn["a"].astype(float).std() == pytest.approx(1, abs=0.15)
+    shares = drawn["g"].value_counts(normalize=True)
+    assert shares.to_dict() == pytest.approx(X["g"].value_counts(normalize=True).to_dict(), abs=0.1)
+
+
+def test_whole_numbers_are_drawn_as_such():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=1000)
+    X = pd.DataFrame({"n": rng.poisson(1.2 * np.exp(0.4 * z)).astype(float), "z": z})
+    ae = Autoencoder(random_state=0, max_iter=20).fit(X)
+    assert repr(ae.heads_["n"]).startswith("Real")
+    drawn = pd.concat(ae.impute(X.assign(n=np.nan), draws=4))["n"]
+    assert (drawn == drawn.round()).all()
+    assert (drawn == 0).mean() == pytest.approx((X["n"] == 0).mean(), abs=0.12)
+    assert drawn.between(0, X["n"].max()).all()

@@ -1,6 +1,7 @@
 """The estimator's promises: textbook exactness, rows apart, weights, containers."""
 
 import io
+import json
 import warnings
 
 import numpy as np
@@ -762,3 +763,25 @@ def test_a_verdict_on_nothing_but_constants_says_so():
     assert verdict.mean == 0
     assert verdict.sentence.startswith("The model is PCA: the mean leaves no loss on 30 ")
     assert verdict.sentence.endswith("so that there is nothing to compare.")
+
+
+def test_a_verdict_on_cells_without_a_square_says_so():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 5))
+    ae = Autoencoder(1, random_state=0, max_iter=2).fit(X)
+    X[3, 0] = 1e300
+    found = ae.compare_pca(X)
+    assert "a cell is so far out that losses overflow on 300 rows given" in found.sentence
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["pca"] is None
+
+
+def test_a_column_that_counts_the_rows_is_named():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+    X.insert(1, "number", range(7, 67))
+    with pytest.warns(UserWarning, match=r"column 'number' counts the rows \(7, 8, \.\.\.\)"):
+        Autoencoder(1, random_state=0, max_iter=2).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind in ("real", "ignore"):
+            Autoencoder(1, heads={"number": kind}, random_state=0, max_iter=2).fit(X)
+        Autoencoder(1, random_state=0, max_iter=2).fit(X[:40])

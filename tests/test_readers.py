@@ -105,9 +105,9 @@ def test_ids_stay_as_written(csv):
 
 
 FAULTS = {
-    "a,b\n1,2\n3\n": "line 3 has 1 cells where 2 are expected",
+    "a,b\n1,2\n3\n": "line 3 has 1 cell where 2 are expected",
     "a,b\n1,2\n\n3,4,5\n": "line 4 has 3 cells where 2 are expected",
-    'a,b\n"1,2\n3,4\n': "row 2 .* has 1 cells where 2 are expected; is a quotation mark left open",
+    'a,b\n"1,2\n3,4\n': "row 2 .* has 1 cell where 2 are expected; is a quotation mark left open",
     "a,a\n1,2\n": "the column name 'a' stands 2 times in the header",
     "a,b\n": "a header but no rows",
     "": "the file is empty",

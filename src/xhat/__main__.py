@@ -6,6 +6,7 @@ Exit codes (sysexits): 0 done, 64 usage, 65 data, 70 bug, 74 files; 129, 130 and
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -23,7 +24,17 @@ USAGE, DATA, BUG, FILES = 64, 65, 70, 74
 
 def main() -> None:
     """Run the command line of this process."""
+    _settle_encodings()
     sys.exit(run(sys.argv[1:]))
+
+
+def _settle_encodings() -> None:
+    """Let a file or a pipe get UTF-8, as with -o; a terminal shows what it cannot as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # there may be none
+            stream.reconfigure(errors="backslashreplace")
+            if stream is sys.stdout and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def run(arguments: Sequence[str]) -> int:

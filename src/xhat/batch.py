@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from xhat import files, interrupts, manifest
 from xhat.cli_job import Job
-from xhat.cli_tools import Flags, Words, about
+from xhat.cli_tools import Flags, Words, about, counted
 from xhat.data.readers import FORMATS, read_row_group, read_table, row_groups
 from xhat.data.writers import output_format
 from xhat.errors import DataError, ParameterError
@@ -118,8 +118,7 @@ class Batch:
             self.left.setdefault(final, []).append(path)
         self._sweep(self.manifest.name)
         self._write_manifest()
-        found = len(self.entries)
-        listed = set()
+        written, listed = 0, set()
         for unit, table in self._units():
             name = unit.part(self.wish.suffix)
             listed.add(name)
@@ -127,12 +126,15 @@ class Batch:
                 continue
             self._sweep(name)
             self._score(unit, unit_table(unit, table), name)
+            written += 1
         for name in sorted(self.entries.keys() - listed):  # of files that are gone
             files.remove(self.out / name)
             del self.entries[name]
         self._write_manifest()
-        done = len(self.entries) - found
-        self.flags.words.say(f"{done} parts written, {found} were there: {self.out}")
+        there = len(listed) - written
+        were = "was" if there == 1 else "were"
+        said = f"{counted(written, 'part')} written, {there} {were} there: {self.out}"
+        self.flags.words.say(said)
 
     def _sweep(self, name: str) -> None:
         """Remove what killed runs left of a file; other shards may be writing theirs."""

@@ -216,7 +216,11 @@ def explain(model: str, data: str, *, spread_code: bool, **given: Any) -> None:
 @click.argument("model")
 @options(DATA, OUTPUT)
 @click.option("--false-alarm-rate", type=float, metavar="P", help="Share of usual rows flagged.")
-@click.option("--labels", metavar="COL", help="Column of 0/1 truth: print precision and recall.")
+@click.option(
+    "--labels",
+    metavar="COL",
+    help="Column of 0/1 truth: print precision and recall, even if --quiet.",
+)
 @click.option("--shard", metavar="I/N", help="Of a folder: part I of N, for N processes.")
 @click.option("--format", "suffix", default="csv", metavar="EXT", help="Of a folder's parts.")
 @click.option(

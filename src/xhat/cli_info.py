@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from xhat.cli_tools import units
+from xhat.cli_tools import counted
 from xhat.errors import printable
 
 
@@ -20,9 +20,10 @@ def describe(path: str, *, as_json: bool) -> str:
     columns = [f"  {name}  {kind}" for name, kind in ae.heads_.items()]
     width = max((len(name) for name in ae.choices_), default=0)
     choices = [f"  {name:<{width}}  {text}" for name, text in ae.choices_.items()]
+    size = f"{counted(len(columns), 'column')} -> {counted(ae.n_components_, 'unit')}"
     lines = [
         f"{path}: xhat {header['xhat_version']}, format {header['format']}",
-        f"{len(columns)} columns -> {units(ae.n_components_)}{_layers(ae.hidden_)}",
+        f"{size}{_layers(ae.hidden_)}",
         f"epoch {header['best_epoch']} of {header['epochs']} kept",
         "columns",
         *columns,

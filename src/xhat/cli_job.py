@@ -6,15 +6,17 @@ Knows: the estimator's public methods, tables. Must not know: click, maths.
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from xhat.badrows import filled, hinting, missing_texts, reasons, score_apart
 from xhat.cli_match import match_columns
-from xhat.cli_tools import Flags, about, check_output, open_data
+from xhat.cli_tools import Flags, about, check_output, counted, open_data
 from xhat.errors import CellError, DataError, EmptyRowsWarning, ParameterError
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Job:
         from xhat.data.writers import output_format  # noqa: PLC0415
 
         self.output, self.digits, self.words, self.data = output, digits, flags.words, data
-        self.first = first
+        self.first, self.as_json = first, as_json
         self.flags, self.apart, self.id_column = flags, apart, flags.id_column
         self.suffix = ".jsonl" if as_json and output == "-" else output_format(output)
         if self.suffix == ".npy" and flags.id_column is not None:
@@ -189,9 +191,10 @@ class Job:
         """
         limit = -self.ae.offset_ if rate is None else self.ae.threshold(rate)
         seen: list[Any] = []
-        labels: list[Any] = []
+        truth: list[bool] = []
         bad: list[int] = []  # of each chunk
         shown: list[CellError] = []  # the first: to find its line, the file is read again
+        rates: list[dict[str, Any]] = []  # none if the reader of a pipe has seen enough
 
         def make(chunk: Chunk) -> Columns:
             if keep:
@@ -203,23 +206,29 @@ class Job:
                 with hinting("--bad-rows keep scores the others"):
                     scores, errors = self.ae.anomaly_score(chunk.rows), {}
             if chunk.labels is not None:
-                seen.extend(score for i, score in enumerate(scores) if i not in errors)
-                labels.extend(label for i, label in enumerate(chunk.labels) if i not in errors)
+                told = [i for i in range(len(scores)) if i not in errors]
+                seen.extend(scores[i] for i in told)
+                truth.extend(_truth(chunk.first + i, chunk.labels[i]) for i in told)
             columns: Columns = {"score": scores, "outlier": scores > limit}
             if keep:
                 columns = {name: filled(values, errors) for name, values in columns.items()}
                 columns["reason"] = reasons(len(scores), errors)
             return self.finish(columns, ["score"], chunk)
 
-        self.write(self.each(make), ["score"])
+        def made() -> Iterator[Columns]:
+            yield from self.each(make)
+            if self.apart is not None:  # now: a file appears only when this has ended
+                with about(self.data):
+                    _check_labels(truth)
+                rates.append(rate_scores(np.array(seen), limit, np.array(truth)))
+
+        self.write(made(), ["score"])
         if shown:
-            rows = sum(bad)
-            self.words.say(
-                f"note: {rows} row{'s' * (rows != 1)} could not be scored; the first: {shown[0]}"
-            )
-        if self.apart is not None:
-            with about(self.data):
-                self.words.show(rate_scores(np.array(seen), limit, labels))
+            rows = counted(sum(bad), "row")
+            self.words.say(f"note: {rows} could not be scored; the first: {shown[0]}")
+        for found in rates:  # what was asked for, so quiet does not count
+            text = json.dumps(found) if self.as_json else rates_table(found)
+            replace(self.words, quiet=False).show(text)
 
     def finish(self, columns: Columns, numbers: Sequence[str], chunk: Chunk) -> Columns:
         """Round the numbers as asked, and put the id in front."""
@@ -260,37 +269,58 @@ def column_of(result: Any, j: int) -> Any:
     return column
 
 
-def rate_scores(scores: Any, limit: float, labels: Sequence[Any]) -> str:
+def rate_scores(scores: Any, limit: float, truth: Any) -> dict[str, Any]:
     """Return precision and recall at the threshold and at others, and AUROC."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415
 
-    truth = np.array([_truth(row, label) for row, label in enumerate(labels)])
-    if len(set(truth.tolist())) < 2:
-        raise DataError("the labels are all the same: precision and recall need both 0 and 1")
+    labelled = int(truth.sum())
 
-    def at(threshold: float) -> tuple[str, str]:
+    def at(threshold: float) -> dict[str, Any]:
         flagged = scores > threshold
         hits, n = int((flagged & truth).sum()), int(flagged.sum())
-        precision = hits / n if n else float("nan")
-        recall = hits / int(truth.sum())
-        sentence = (
-            f"precision {precision:.3f} ({hits} of {n} flagged), recall {recall:.3f} "
-            f"({hits} of {int(truth.sum())} labelled)"
-        )
-        return sentence, f"{threshold:>10.4g}{n:>10}{precision:>11.3f}{recall:>8.3f}"
+        precision = hits / n if n else None
+        return {"threshold": threshold, "rows": n, "hits": hits, "precision": precision,
+                "recall": hits / labelled}  # fmt: skip
 
-    others = [float(np.quantile(scores, 1 - share)) for share in SHARES]
-    lines = [f"{share:>7.1%}  {at(limit)[1]}" for share, limit in zip(SHARES, others, strict=True)]
-    return "\n".join(
-        [
-            f"{at(limit)[0]}, AUROC {roc_auc_score(truth, scores):.3f}",
-            "flagged   threshold      rows  precision  recall",
-            *lines,
-        ]
+    others = [(share, float(np.quantile(scores, 1 - share))) for share in SHARES]
+    return {
+        **at(float(limit)),
+        "labelled": labelled,
+        "auroc": float(roc_auc_score(truth, scores)),
+        "flagged": [{"share": share, **at(threshold)} for share, threshold in others],
+    }
+
+
+def rates_table(rates: dict[str, Any]) -> str:
+    """Return precision and recall as a sentence and a table."""
+
+    def precision(at: dict[str, Any]) -> float:
+        return float("nan") if at["precision"] is None else at["precision"]
+
+    lines = [
+        f"{at['share']:>7.1%}  {at['threshold']:>10.4g}{at['rows']:>10}{precision(at):>11.3f}"
+        f"{at['recall']:>8.3f}"
+        for at in rates["flagged"]
+    ]
+    sentence = (
+        f"precision {precision(rates):.3f} ({rates['hits']} of {rates['rows']} flagged), "
+        f"recall {rates['recall']:.3f} ({rates['hits']} of {rates['labelled']} labelled), "
+        f"AUROC {rates['auroc']:.3f}"
     )
+    return "\n".join([sentence, "flagged   threshold      rows  precision  recall", *lines])
+
+
+def _check_labels(truth: Sequence[bool]) -> None:
+    if len(set(truth)) < 2:
+        raise DataError("the labels are all the same: precision and recall need both 0 and 1")
 
 
 def _truth(row: int, label: Any) -> bool:
     if label in (0, 1):
         return bool(label)
+    if label is None or label != label:  # noqa: PLR0124  (NaN)
+        raise DataError(
+            f"the label in row {row} is missing: 0 (usual) or 1 (strange) is expected; leave the "
+            "row out"
+        )
     raise DataError(f"label {label!r} in row {row}: 0 (usual) or 1 (strange) is expected")

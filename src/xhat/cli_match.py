@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xhat.cli_tools import Flags, modelled
+from xhat.cli_tools import Flags, counted, modelled
 from xhat.errors import DataError
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def match_columns(
 
 def _by_position(ae: Autoencoder, stream: Stream, there: list[str], data: str) -> Match:
     if len(there) != ae.n_features_in_:
-        raise DataError(f"{len(there)} columns, but the model was fitted on {ae.n_features_in_}")
+        raise DataError(
+            f"{counted(len(there), 'column')}, but the model was fitted on {ae.n_features_in_}"
+        )
     named = getattr(ae, "feature_names_in_", None)
     names = there if named is None else [str(name) for name in named]
     if not stream.named and named is None:
@@ -121,7 +123,7 @@ def _set_aside(name: str, flags: Flags, apart: str | None) -> str:
 def _missing(required: list[str], total: int) -> str:
     fit = shlex.quote(",".join(required)) if len(required) <= SHOWN else "NAME,NAME"
     return (
-        f"{len(required)} of the model's {total} columns missing: {some(required)}; add "
+        f"{len(required)} of the model's {counted(total, 'column')} missing: {some(required)}; add "
         f"{'them' if len(required) > 1 else 'it'} (cells may be empty), or fit with --drop {fit}"
     )
 

@@ -147,9 +147,15 @@ def check_output(output: str, *inputs: str) -> None:
         files.check_writable(output)
 
 
-def units(k: int) -> str:
-    """Return k with its noun."""
-    return f"{k} unit{'s' * (k != 1)}"
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "unit"), counted(2, "unit")
+    ('1 unit', '2 units')
+    """
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 # -- fit ------------------------------------------------------------------------------------------
@@ -167,22 +173,25 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     with about(path):
         stream = modelled(open_data(path, flags), flags)
         note_index(stream, flags)
-    validation = None
+    other, validation = stream, None
     if wishes["validation"]:
         with about(wishes["validation"]):
             other = open_data(wishes["validation"], replace(flags, query=None))
             validation = modelled(other, flags).select(stream.names).whole().data
-    with about(path):
-        try:
-            ae.fit(stream, X_val=validation, checkpoint=_checkpoint(output, wishes))
-        except CellError as error:
-            raise error.at(0, stream.place(error.row)) from None
+    try:
+        ae.fit(stream, X_val=validation, checkpoint=_checkpoint(output, wishes))
+    except DataError as error:
+        name, read = (wishes["validation"], other) if error.of_validation else (path, stream)
+        with about(name):
+            if isinstance(error, CellError):
+                raise error.at(0, read.place(error.row)) from None
+            raise
     ae.set_params(verbose=0)  # how talkative a fit was is no property of the model
     ae.save(output)
     kinds = [type(kind).__name__.lower() for kind in ae.heads_.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    size = f"{stream.n_rows} rows, {len(kinds)} columns ({counts})"
-    flags.words.say(f"{size} -> {units(ae.n_components_)}")
+    size = f"{counted(stream.n_rows, 'row')}, {counted(len(kinds), 'column')} ({counts})"
+    flags.words.say(f"{size} -> {counted(ae.n_components_, 'unit')}")
     flags.words.show(str(ae.compare_pca()))
     flags.words.say(f"saved {output}")
     return ae

@@ -41,11 +41,22 @@ def copies(X: Matrix) -> Integers | None:
     )
     if len(first) == len(X) or sizes.var() > UNEVEN * _variance(float(sizes.mean())):
         return None
-    some = X[first[:: -(-len(first) // ASKED)]]
-    if len(some) < 2 or not any(2 * len(np.unique(column)) > len(some) for column in some.T):
+    if has_few_values(X[first]):
         return None
     order = np.argsort(np.argsort(first))  # groups in the order of their first rows
     return np.asarray(order[group.ravel()])
+
+
+def has_few_values(X: Matrix) -> bool:
+    """Return whether no column tells most of some different rows apart.
+
+    Examples
+    --------
+    >>> has_few_values(np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0]]))
+    True
+    """
+    some = X[:: -(-len(X) // ASKED)]
+    return len(some) < 2 or not any(2 * len(np.unique(column)) > len(some) for column in some.T)
 
 
 def _variance(mean: float) -> float:

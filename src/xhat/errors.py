@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
+from collections.abc import Iterator
 
 #: Packages whose lines a warning does not point to.
 OURS = ("xhat", "sklearn")
@@ -47,6 +49,19 @@ class XhatError(Exception):
 
 class DataError(XhatError, ValueError):
     """The data cannot be used as they are."""
+
+    #: Whether it is about held-out rows of the user's own choice, which are another table.
+    of_validation = False
+
+
+@contextlib.contextmanager
+def about_validation(*, given: bool = True) -> Iterator[None]:
+    """Mark errors as being about held-out rows of the user's own choice, if they were given."""
+    try:
+        yield
+    except DataError as error:
+        error.of_validation = given
+        raise
 
 
 class CellError(DataError):

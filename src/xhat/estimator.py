@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +18,7 @@ from xhat.callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from xhat.data.kinds import Auto, Heads, Kind, asked
 from xhat.data.spool import Rows, gathered
 from xhat.data.stream import as_stream, is_stream, whole
-from xhat.errors import ParameterError
+from xhat.errors import ParameterError, about_validation
 from xhat.judging import Judging
 from xhat.maths.corruption import Corruption
 from xhat.maths.penalties import Penalty
@@ -229,9 +231,9 @@ class Autoencoder(
             Held-out rows of your own choice, instead of a random share of X. Of 200 or more, half
             choose the epoch and half give the verdict.
         checkpoint : path-like or None
-            A folder for the state of the fit. If it holds one of the same data and parameters,
-            the fit goes on there and ends with the same bytes as an unbroken one; L-BFGS starts
-            anew.
+            A folder for the state of the fit. If it holds one of the same data, parameters and
+            seed, the fit goes on there and ends with the same bytes as an unbroken one; L-BFGS
+            starts anew.
 
         Returns
         -------
@@ -253,11 +255,11 @@ class Autoencoder(
         source = merge_rows(source)
         validation = None
         if X_val is not None:
-            validation = self._source(self._read(whole(X_val)))
-        rng = self._generator()
+            validation = self._held_out(X_val)
+        rng, kept = self._generator(), self._opened(checkpoint)
         epochs = Epochs(self)
         with Progress(self.verbose, epochs) as progress:
-            self._fit = fitting.fit(request, source, validation, rng, progress, opened(checkpoint))
+            self._fit = fitting.fit(request, source, validation, rng, progress, kept)
         self._settle()
         self._set_offset(matrix, weight)
         if self._fit.interrupted:
@@ -275,7 +277,7 @@ class Autoencoder(
             raise ParameterError("sample_weight needs a table in memory: X is a stream")
         fraction = 0.0 if X_val is not None else request.validation_fraction
         wish = self._wish(stream.names)
-        kept = opened(checkpoint)
+        kept = self._opened(checkpoint)
 
         def begun() -> np.random.Generator:
             if kept is not None:
@@ -290,7 +292,7 @@ class Autoencoder(
             source = Source(found.blocks, found.storage, lazy=True)
             validation = None
             if X_val is not None:
-                validation = self._source(self._read(whole(X_val)))
+                validation = self._held_out(X_val)
             elif len(found.held_out):
                 validation = Source(found.held_out, found.storage, origin=found.numbers)
             epochs = Epochs(self)
@@ -303,6 +305,13 @@ class Autoencoder(
         epochs.close()
         self._warn_if_copying(request)
         return self
+
+    def _held_out(self, X_val: Any) -> Source:
+        with about_validation():
+            return replace(self._source(self._read(whole(X_val))), own_choice=True)
+
+    def _opened(self, checkpoint: Any) -> Checkpoint | None:
+        return opened(checkpoint, seeded=isinstance(self.random_state, Integral))
 
     @all_or_nothing
     def partial_fit(self, X: Any, y: Any = None) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xhat.drawing import drawer, rare_levels, rows_at_a_time
+from xhat.drawing import as_cells, drawer, rows_at_a_time
 from xhat.linear import Linear
 from xhat.maths.objective import Batch
 from xhat.maths.types import Matrix
@@ -54,7 +54,7 @@ def impute_draws(model: Model, X: object, rng: np.random.Generator, draws: int) 
             draw = drawer(model, Z_hat[part], tile.mask[part].astype(np.float64))
             for z in Z:
                 z[part] = draw(rng)
-        drawn = [rare_levels(model, model.schema.decode(z), rng) for z in Z]
+        drawn = [as_cells(model, model.schema.decode(z), rng) for z in Z]
         return [np.where(np.isnan(raw), cells, raw) for cells in drawn]
 
     # In the order of the rows: on one thread

@@ -26,7 +26,7 @@ from xhat.codepart import calibrate
 from xhat.copies import copies
 from xhat.crossfit import FOLDS, cross_fit, folds, in_encoded_units
 from xhat.data.batches import dense, tiles
-from xhat.errors import DataError
+from xhat.errors import DataError, about_validation
 from xhat.filler import Filler
 from xhat.foldruns import FoldRuns, OnEpoch, epochs_between
 from xhat.hidden import Hidden, settle
@@ -99,10 +99,12 @@ def fit(
     else:
         split = split_validation(source, validation.n, rng)
     if validation is not None and not validation.observed(split.unseen):
-        raise DataError(
-            f"no cell of the {validation.n} held-out row{'s' * (validation.n > 1)} is observed: "
-            "there is nothing to judge the model by, give rows with cells (X_val, --validation)"
-        )
+        with about_validation(given=validation.own_choice):
+            raise DataError(
+                f"no cell of the {validation.n} held-out row{'s' * (validation.n > 1)} is observed:"
+                " there is nothing to judge the model by, give rows with cells (X_val, "
+                "--validation)"
+            )
     ready = prepare(request, source, validation or source, split)
     if not _is_small(ready):
         return _fit_large(ready, rng, on_epoch, checkpoint)

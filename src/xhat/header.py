@@ -83,13 +83,14 @@ CHECKS: dict[str, Check] = {
     "parameters": lambda v: isinstance(v, dict) and is_shallow(v),
     "columns": list_of(
         _fields(
-            ("bend", "rare"),
+            ("bend", "rare", "whole"),
             name=is_text,
             kind=_is_kind,
             places=list_of(is_size),
             width=is_size,
             bend=_is_bend,
             rare=_are_shares,
+            whole=lambda v: v is True,
         )
     ),
     "storage": list_of(

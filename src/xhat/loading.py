@@ -6,6 +6,7 @@ Knows: what each array may hold. Must not know: bytes, headers as a whole, estim
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,9 @@ def columns_of(described: Any, scale: Any, fill: Any) -> tuple[Column, ...]:
         part = tuple(float(v) for v in fill[start : start + c["width"]])
         bend = Bend(*c["bend"]) if "bend" in c else None
         kind, places = rebuild(c["kind"]), tuple(c["places"])
-        rare = tuple(c.get("rare", ()))
-        columns.append(
-            Column(c["name"], kind, fill=part, places=places, bend=bend, rare=rare, **numbers)
-        )
+        rest = {"bend": bend, "rare": tuple(c.get("rare", ())), "whole": "whole" in c}
+        column = Column(c["name"], kind, fill=part, places=places, **numbers)  # type: ignore[arg-type]
+        columns.append(replace(column, **rest))  # type: ignore[arg-type]
         start += c["width"]
     return tuple(columns)
 

@@ -77,6 +77,7 @@ def to_bytes(estimator: Autoencoder) -> bytes:
             {"name": c.name, "kind": plain(c.kind), "places": list(c.places), "width": c.width}
             | ({"bend": list(c.bend)} if c.bend else {})
             | ({"rare": list(c.rare)} if c.rare else {})
+            | ({"whole": True} if c.whole else {})
             for c in schema.columns
         ],
         "storage": [

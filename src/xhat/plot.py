@@ -35,8 +35,10 @@ def _pyplot() -> Any:
     return plt
 
 
-def _names(ae: Any) -> list[str]:
-    return [str(name) for name in ae._fit.model.schema.names]  # noqa: SLF001
+def _names(ae: Any, longest: int) -> list[str]:
+    """Return the columns' names, cut; a dollar as such, not as the start of a formula."""
+    names = [str(name)[:longest] for name in ae._fit.model.schema.names]  # noqa: SLF001
+    return [name.replace("$", r"\$") for name in names]
 
 
 def loss(ae: Any, ax: Any = None) -> Any:
@@ -152,7 +154,7 @@ def reconstruction(
     ax.plot(observed, places, "o", color="black", label="observed")
     ax.plot(rebuilt, places, "D", color=BLUE, markersize=4, label="reconstruction")
     ax.set(xlabel="value in training spreads (categories: level)", ylabel="column")
-    ax.set_yticks(places, [name[:40] for name in _names(ae)])
+    ax.set_yticks(places, _names(ae, 40))
     ax.invert_yaxis()
     ax.legend(frameon=False)
     return ax
@@ -216,7 +218,7 @@ def units(ae: Any, *, image_shape: tuple[int, int] | None = None, ax: Any = None
     else:
         ax = _axes(ax, (0.2 * weights.shape[1] + 2, 0.24 * len(weights) + 1.6))
         drawn = ax.imshow(weights, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
-        names = [name[:24] for name in _names(ae)]
+        names = _names(ae, 24)
         ax.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=7)
         ax.set_yticks(np.arange(len(weights)), [f"code{u}" for u in range(len(weights))])
         ax.set(xlabel="column", ylabel="unit")

@@ -15,11 +15,12 @@ import numpy.typing as npt
 import scipy.sparse
 
 from xhat.auto import SMALL
-from xhat.copies import copies
+from xhat.copies import has_few_values
 from xhat.data.batches import DenseRows, LazyRows, Rows, dense, tile_rows
 from xhat.data.columns import Schema
 from xhat.data.containers import Storage
 from xhat.data.scratch import Blocks
+from xhat.errors import about_validation
 from xhat.filler import Filler
 from xhat.maths.objective import Batch
 from xhat.maths.types import Integers, Matrix, Vector
@@ -61,6 +62,7 @@ class Source:
     weight: Vector | None = None
     lazy: bool = False
     origin: Integers | None = None  # row of the user's table that each row was, if not itself
+    own_choice: bool = False  # held-out rows that the user gave, a table beside that of training
 
     @property
     def names(self) -> list[str]:
@@ -166,8 +168,9 @@ class Source:
 
     def check(self, schema: Schema, index: Index) -> None:
         """Refuse values that a column's head cannot produce."""
-        for part, _ in self._places(index):
-            schema.unseen.check(self.raw(part), self._origin(part))
+        with about_validation(given=self.own_choice):
+            for part, _ in self._places(index):
+                schema.unseen.check(self.raw(part), self._origin(part))
 
     def _places(self, index: Index) -> Iterator[tuple[Index, slice]]:
         """Yield row numbers in fixed tiles, and which of ``index`` they are."""
@@ -294,8 +297,7 @@ def merge_rows(source: Source) -> Source:
     )
     merged = np.bincount(inverse.ravel(), weights=weight).astype(np.float64)
     X, origin = np.where(rows == np.inf, np.nan, rows), origin[first]
-    if merged.sum() <= SMALL and (merged == np.rint(merged)).all():
+    if merged.sum() <= SMALL and (merged == np.rint(merged)).all() and has_few_values(X):
         each = np.repeat(np.arange(len(X)), merged.astype(np.intp))
-        if copies(X[each]) is None:
-            X, origin, merged = X[each], origin[each], np.ones(len(each))
+        X, origin, merged = X[each], origin[each], np.ones(len(each))
     return replace(source, X=X, weight=merged, lazy=False, origin=origin)

@@ -130,7 +130,7 @@ def train_filler(
     asked = ready.again(_wish(request, how))
     epochs = _epochs(asked, request, how)
     asked = replace(asked, request=replace(asked.request, epochs=epochs))
-    said = f"{how.corruption}, {how.n_components} units, "
+    said = f"{how.corruption}, {how.n_components} unit{'s' * (how.n_components != 1)}, "
     in_folds = asked.held_out is None and asked.request.exact(ready.source.n)
     if in_folds and not ready.source.on_disk:
         filler, cross = _cross_fitted(asked, seed)

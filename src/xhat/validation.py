@@ -78,6 +78,10 @@ class TableInput:
         self._warn_of_left_out()
         matrix = self._storage.matrix(X)
         check_finite(matrix, self._storage.names)
+        if is_frame(X):
+            asked = set(self.heads) if isinstance(self.heads, dict) else set()
+            asked |= {store.name for store in self._storage.stores if not store.plain}
+            warn_of_counters(matrix, self._storage.names, asked)
         return matrix
 
     def _read(self, X: Any) -> Any:
@@ -180,6 +184,24 @@ class TableInput:
         weight = weight.copy()
         weight[weight > 0] = as_copies(weight[weight > 0])
         return None if (weight == 1).all() else weight
+
+
+#: Rows from which on a column that counts them is taken for a row number.
+COUNTED = 50
+
+
+def warn_of_counters(matrix: Any, names: list[str], asked: set[str]) -> None:
+    """Warn of columns that count the rows: to a model new rows lie beyond what it knows."""
+    if len(matrix) < COUNTED:
+        return
+    steps = matrix[1] - matrix[0]
+    for j in np.flatnonzero(steps == 1).tolist():
+        if names[j] and names[j] not in asked and (np.diff(matrix[:, j]) == 1).all():
+            warn(
+                f"column {names[j]!r} counts the rows ({matrix[0, j]:g}, {matrix[1, j]:g}, ...): "
+                f"later ones will look strange; leave it out with heads={{{names[j]!r}: 'ignore'}} "
+                "(commands: --drop NAME), or keep it with 'real'"
+            )
 
 
 def warn_if_empty(matrix: Any) -> None:

@@ -93,8 +93,11 @@ class Comparison:
         where = (
             f"on {self.n_rows} {rows_of(self.n_rows, self.rows)} at {k} unit{'s' if k > 1 else ''}"
         )
-        if not self.mean:
+        overflow = not np.isfinite([self.mean, self.pca, self.xhat]).all()
+        if overflow or not self.mean:
             nothing = f"the mean leaves no loss {where}, so that there is nothing to compare"
+            if overflow:
+                nothing = f"a cell is so far out that losses overflow {where} (see explain)"
             return f"{'The model is PCA' if self.is_pca else 'No verdict'}: {nothing}."
         if self.is_pca:
             return f"The model is PCA: nothing beat it {where}."
@@ -122,8 +125,15 @@ class Comparison:
         return "\n".join([*lines, self.sentence])
 
     def to_dict(self) -> dict[str, object]:
-        """Return the fields, the ratio and the sentence as plain values."""
-        return {**asdict(self), "ratio": self.ratio, "sentence": self.sentence}
+        """Return the fields, the ratio and the sentence as plain values; None for infinite ones."""
+        found = {**asdict(self), "ratio": self.ratio, "sentence": self.sentence}
+        for name, value in found.items():
+            if isinstance(value, float) and not np.isfinite(value):
+                found[name] = None
+        if self.by_column is not None and not np.isfinite(self.by_column).all():
+            parts = [[v if np.isfinite(v) else None for v in part] for part in self.by_column]
+            found["by_column"] = parts
+        return found
 
 
 def compare(

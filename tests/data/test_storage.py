@@ -305,7 +305,7 @@ def test_numbers_in_a_column_of_dates_are_refused(make):
 def test_categories_of_any_kind_are_filled_with_their_own(cells, tmp_path):
     whole = pd.Series(pd.Categorical(cells))
     column = whole.mask(np.arange(60) % 7 == 0)
-    X = pd.DataFrame({"c": column, "x": np.arange(60.0)})
+    X = pd.DataFrame({"c": column, "x": np.arange(60) / 2})
     ae = Autoencoder(1, random_state=0, max_iter=5).fit(X)
     ae.save(tmp_path / "m.xhat")
     for model in (ae, load(tmp_path / "m.xhat")):

@@ -166,6 +166,30 @@ def test_folders_and_patterns_are_one_table(tmp_path, small):
         open_stream(str(tmp_path))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
+def test_columns_of_a_folder_are_matched_by_name(tmp_path, small, kind):
+    frame = mixed(900)
+    names = list(frame.columns)
+
+    def write(part, path):
+        path.parent.mkdir(exist_ok=True)
+        write = {"csv": part.to_csv, "parquet": part.to_parquet, "feather": part.to_feather}[kind]
+        write(path, **{"index": False} if kind == "csv" else {})
+
+    for i, order in enumerate([names, names[::-1], names]):
+        part = frame[300 * i : 300 * (i + 1)].reset_index(drop=True)
+        write(part, tmp_path / f"straight/{i}.{kind}")
+        write(part[order], tmp_path / f"turned/{i}.{kind}")
+    straight, turned = (open_stream(str(tmp_path / name)) for name in ("straight", "turned"))
+    assert turned.names == names
+    assert turned.whole().data.equals(straight.whole().data)
+    some = [names[3], names[0]]
+    assert turned.select(some).whole().data.equals(straight.select(some).whole().data)
+    write(frame.rename(columns={"b": "c"}), tmp_path / f"turned/3.{kind}")
+    with pytest.raises(DataError, match=rf"3.{kind}: its columns are not those of .*0.{kind}"):
+        open_stream(str(tmp_path / "turned")).whole()
+
+
 # -- what is learnt -------------------------------------------------------------------------------
 
 

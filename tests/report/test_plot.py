@@ -2,12 +2,13 @@
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
 
-from xhat import ParameterError, plot
+from xhat import Autoencoder, ParameterError, plot
 from xhat.sweep import Sweep
 
 
@@ -82,3 +83,9 @@ def test_units_and_sweep(cases, ax):
     plt.close("all")
     with pytest.raises(ParameterError, match="categories"):
         plot.units(cases["penguins"][0])
+
+
+def test_dollars_in_names_are_no_mathematics():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["$a_$", "b"])
+    ax = plot.reconstruction(Autoencoder(1, random_state=0, max_iter=2).fit(X), X, row=3)
+    ax.figure.canvas.draw()

@@ -195,3 +195,16 @@ def test_numbers_beyond_single_precision_are_in_the_page(far):
     assert np.isfinite(unpack(page["plane"]["codes"])).all()
     assert np.isfinite(page["plane"]["direction_share"]).all()
     assert np.isfinite([unit["std"] for unit in page["units"]["units"]]).all()
+
+
+@pytest.mark.parametrize("noise", [0, 1e-16, 1e-14])
+@pytest.mark.filterwarnings("ignore")
+def test_rows_that_differ_by_rounding_alone_have_a_page(noise):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=120)
+    X = np.column_stack([z + 0.1 * rng.normal(size=120), z, rng.normal(size=120)])
+    ae = Autoencoder(random_state=0, max_iter=5).fit(X)
+    ae.report(X[:1] + noise * rng.normal(size=(60, 3)), sweep=False)
+    far = X.copy()
+    far[:, 0] = 1e20
+    ae.report(far, sweep=False)

@@ -93,6 +93,21 @@ def test_shards_together_do_all_of_it_and_nothing_twice(folder):
     assert (folder / "shards/manifest.jsonl").read_bytes() == b""
 
 
+def test_parts_of_other_shards_count_as_there(folder, capsys):
+    def said(*more):
+        capsys.readouterr()
+        assert run(["score", "m.xhat", "in", "-o", "out", *more]) == 0
+        return [line for line in capsys.readouterr().err.splitlines() if line.endswith(": out")]
+
+    for name in ("p0.parquet", "p1.parquet", "n.npy"):
+        (folder / "in" / name).unlink()
+    assert said("--shard", "1/2") == ["1 part written, 0 were there: out"]
+    assert said() == ["1 part written, 1 was there: out"]
+    assert said() == ["0 parts written, 2 were there: out"]
+    (folder / "in/c0.csv").unlink()
+    assert said() == ["0 parts written, 1 was there: out"]
+
+
 def test_what_cannot_go_together_is_refused(folder, capsys):
     assert score() == 0
     assert run(fits.fit_words(epochs=2)) == 0

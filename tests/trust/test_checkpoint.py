@@ -229,12 +229,43 @@ def test_two_checkpoints_are_kept_and_the_older_stands_in(tmp_path, monkeypatch)
         (lambda f: model().fit(X, X_val=X[:50], checkpoint=f), "data"),
         (lambda f: model(max_iter=7).fit(X, checkpoint=f), "parameters"),
         (lambda f: model(engine="reference").fit(X, checkpoint=f), "parameters"),
+        (lambda f: model(random_state=1).fit(X, checkpoint=f), "seed"),
+        (lambda f: model(random_state=np.int64(1)).fit(X, checkpoint=Checkpoint(f)), "seed"),
     ],
 )
 def test_a_checkpoint_of_another_fit_is_refused_in_one_line(tmp_path, other, what):
     model().fit(X, checkpoint=tmp_path)
     with pytest.raises(CheckpointError, match=rf"another fit \(other {what}\)"):
         other(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_a_stream_is_not_resumed_with_another_seed(tmp_path, monkeypatch, where):
+    import pyarrow as pa
+
+    from xhat.data import spool
+
+    monkeypatch.setattr(spool, "IN_MEMORY", {"memory": 2**30, "disk": 2**10}[where])
+
+    def fit(seed):
+        reader = pa.table({f"x{j}": X[:, j] for j in range(6)}).to_reader(100)
+        return to_bytes(model(random_state=seed).fit(reader, checkpoint=tmp_path))
+
+    whole = fit(0)
+    with pytest.raises(CheckpointError, match=r"another fit \(other seed\)"):
+        fit(1)
+    assert fit(0) == whole
+
+
+def test_a_fillers_checkpoint_is_of_one_seed_and_may_be_resumed_without(tmp_path):
+    with pytest.raises(Stopped):
+        model().fit(HOLES, checkpoint=Checkpoint(tmp_path, stop=StopAt(1)))
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"filler"}
+    with pytest.raises(CheckpointError, match=r"other seed\): give another folder, or the same"):
+        model(random_state=1).fit(HOLES, checkpoint=tmp_path)
+    resumed = model(random_state=None).fit(HOLES, checkpoint=tmp_path)
+    whole = model().fit(HOLES)
+    assert (resumed._fit.model.theta == whole._fit.model.theta).all()
 
 
 def test_a_folder_in_use_is_refused_without_resume(tmp_path):

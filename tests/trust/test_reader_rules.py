@@ -227,8 +227,8 @@ def test_a_file_that_changes_while_it_is_read(write, monkeypatch):
 
 def test_the_line_of_a_bad_row(write):
     for text, reason in [
-        ("a,b\n\n1,2\n\n3\n", "line 5 has 1 cells where 2 are expected"),
-        ('a,b\n1,"2"\n3\n', "row 3 (the header is row 1) has 1 cells where 2 are expected"),
+        ("a,b\n\n1,2\n\n3\n", "line 5 has 1 cell where 2 are expected"),
+        ('a,b\n1,"2"\n3\n', "row 3 (the header is row 1) has 1 cell where 2 are expected"),
         ('a,b,c\n1,2,3\n4,"5\n6\n7,8",9,10\n',
          "row 3 (the header is row 1) has 4 cells where 3 are expected; is a quotation mark left"),
         (b"a,b\n1,2\n3,\xff\n", "line 3 is not UTF-8 text: save the file as UTF-8"),

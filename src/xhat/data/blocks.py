@@ -38,6 +38,7 @@ class TextFiles:
     raw_names: list[str] = field(default_factory=list)  # what pyarrow calls the columns
     types: dict[str, Any] = field(default_factory=dict)
     rows: list[int] = field(default_factory=list)  # of each file
+    headers: list[list[str]] = field(default_factory=list)  # of each file: names in its own order
     only: Any = None  # the table, if it is a single block
     folder: Folder | None = None  # of the copy of standard input
 
@@ -53,13 +54,21 @@ class TextFiles:
         if self.only is not None:
             yield self.only.rename_columns(self.names)
             return
-        for path in self.paths:
+        for path, header in zip(self.paths, self.headers, strict=True):
             with naming(path, self.paths), Path(path).open("rb") as file:
                 for data, before in _blocks(file):
-                    names = None if self.dialect.header and not before.lines else self.raw_names
+                    names = None if self.dialect.header and not before.lines else header
                     table = parse_block(data, self.dialect, names, self.types, before)
                     if table.num_rows:
-                        yield table.rename_columns(self.names)
+                        yield self.ordered(table).rename_columns(self.names)
+
+    def ordered(self, table: Any) -> Any:
+        """Return a block in the columns of the first file, by name."""
+        if table.column_names == self.raw_names:
+            return table
+        if not same_names(table.column_names, self.raw_names):
+            raise DataError(f"its columns are not those of {self.paths[0]}")
+        return table.select(self.raw_names)
 
     def place(self, row: int) -> str | None:
         """Return where the user finds a row."""
@@ -84,6 +93,7 @@ def survey(paths: list[str], dialect: Dialect, scratch: str | None) -> TextFiles
     blocks, kept = 0, b""
     for path in paths:
         files.rows.append(0)
+        files.headers.append([])
         with naming(path, paths), _opened(path) as file:
             for data, before in _blocks(file):
                 table = _first_look(files, data, before)
@@ -111,12 +121,11 @@ def _first_look(files: TextFiles, data: bytes, before: Before) -> Any:
     if dialect.delimiter is None:
         files.dialect = dialect = replace(dialect, delimiter=delimiter_of(data))
     has_names = not before.lines and dialect.header
-    names = None if has_names or not files.raw_names else files.raw_names
+    names = None if has_names else files.headers[-1] or files.raw_names or None
     table = parse_block(data, dialect, names, None, before)
-    files.raw_names = files.raw_names or list(table.column_names)
-    if table.column_names != files.raw_names:
-        raise DataError(f"its columns are not those of {files.paths[0]}")
-    return table
+    files.headers[-1] = list(table.column_names)
+    files.raw_names = files.raw_names or files.headers[-1]
+    return files.ordered(table)
 
 
 def _copy(files: TextFiles, data: bytes, scratch: str | None) -> bytes:
@@ -136,6 +145,11 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
         return
     with Path(path).open("rb") as file:
         yield file
+
+
+def same_names(some: list[str], others: list[str]) -> bool:
+    """Return whether the names are the same, each once, in any order."""
+    return len(set(others)) == len(others) and sorted(some) == sorted(others)
 
 
 @contextlib.contextmanager

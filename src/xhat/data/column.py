@@ -28,7 +28,8 @@ class Column:
     encoder is shown at most when a row is scored, ``fill`` stands for a missing cell (the training
     mean). A category has one encoded column per place: ``places[level]`` is the place of a level,
     and ``fill`` holds the share of each place.
-    ``rare`` holds the shares of the levels that the last place is of, where it is of several.
+    ``rare`` holds the shares of the levels that the last place is of, where it is of several;
+    ``whole`` says that a real column had only whole numbers.
     ``weight`` balances the columns of a mixed table in training; scores never use it.
     """
 
@@ -46,6 +47,7 @@ class Column:
     weight: float = 1.0
     bend: Bend | None = None
     rare: tuple[float, ...] = ()
+    whole: bool = False
 
     @property
     def width(self) -> int:
@@ -124,7 +126,8 @@ class Column:
 
     def _level_of_place(self) -> Integers:
         """Return the level that stands for each place: its only one, or the commonest rare one."""
-        found = np.array([self.levels_of(place)[0] for place in range(self.width)])
+        each = [self.levels_of(place) for place in range(self.width)]
+        found = np.array([levels[0] if len(levels) else 0 for levels in each])
         if self.rare:
             found[-1] = self.levels_of(self.width - 1)[int(np.argmax(self.rare))]
         return found

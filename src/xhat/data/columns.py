@@ -73,7 +73,7 @@ class Schema:
                 blocks.append(block)
         return tuple(blocks)
 
-    def _spread_out(self, values: list[float]) -> Floats:
+    def spread_out(self, values: list[float]) -> Floats:
         """Repeat one value per table column over its encoded columns."""
         return np.repeat(np.array(values, float), [column.width for column in self.columns])
 
@@ -91,7 +91,7 @@ class Schema:
     def squared(self) -> npt.NDArray[np.bool_]:
         """Encoded columns with squared error (the others' loss is already in nats)."""
         real = [float(isinstance(column.kind, Real)) for column in self.columns]
-        return self._spread_out(real) > 0
+        return self.spread_out(real) > 0
 
     @cached_property
     def unit_of_residuals(self) -> Floats:
@@ -100,7 +100,7 @@ class Schema:
         These are the table's for squared error; a bent scale is its own unit, since quartiles of
         other rows bend it a little differently, or not at all. 1 for columns without a scale.
         """
-        return self._spread_out(
+        return self.spread_out(
             [
                 c.spread if isinstance(c.kind, Real) and c.kind.scale != "asinh" else 1.0
                 for c in self.columns
@@ -111,22 +111,22 @@ class Schema:
     def counts(self) -> npt.NDArray[np.bool_]:
         """Encoded columns of counts."""
         count = [float(isinstance(column.kind, Count)) for column in self.columns]
-        return self._spread_out(count) > 0
+        return self.spread_out(count) > 0
 
     @cached_property
     def nats_per_loss(self) -> Floats:
         """Factor from the training loss to nats, per encoded column: undoes ``weight``."""
-        return 1 / self._spread_out([column.weight for column in self.columns])
+        return 1 / self.spread_out([column.weight for column in self.columns])
 
     @property
     def spread(self) -> Floats:
         """Divisor of each encoded column."""
-        return self._spread_out([column.spread for column in self.columns])
+        return self.spread_out([column.spread for column in self.columns])
 
     @property
     def center(self) -> Floats:
         """Centre of each encoded column."""
-        return self._spread_out([column.center for column in self.columns])
+        return self.spread_out([column.center for column in self.columns])
 
     @cached_property
     def unseen(self) -> Unseen:
@@ -206,13 +206,13 @@ class Schema:
     @cached_property
     def extent(self) -> tuple[Floats, Floats]:
         """The lowest and the highest training value of each encoded column."""
-        low = self._spread_out([column.low for column in self.columns])
-        return low, self._spread_out([column.high for column in self.columns])
+        low = self.spread_out([column.low for column in self.columns])
+        return low, self.spread_out([column.high for column in self.columns])
 
     def clip(self, Z: Matrix) -> Matrix:
         """Return what the encoder sees of encoded rows that are scored: no absurd cell."""
-        low = self._spread_out([column.clip_low for column in self.columns]).astype(Z.dtype)
-        high = self._spread_out([column.clip_high for column in self.columns]).astype(Z.dtype)
+        low = self.spread_out([column.clip_low for column in self.columns]).astype(Z.dtype)
+        high = self.spread_out([column.clip_high for column in self.columns]).astype(Z.dtype)
         clipped: Matrix = np.clip(Z, low, high)
         return clipped
 

@@ -208,4 +208,5 @@ def _reason(data: bytes, refused: list[Any], error: str, before: Before) -> str:
         filled = [i for i, line in enumerate(data.splitlines(), 1) if line]
         place = f"line {before.lines + filled[row.number - 1]}"
     hint = "; is a quotation mark left open?" if quoted and "\n" in row.text else ""
-    return f"{place} has {row.actual_columns} cells where {row.expected_columns} are expected{hint}"
+    cells = f"{row.actual_columns} cell{'s' * (row.actual_columns != 1)}"
+    return f"{place} has {cells} where {row.expected_columns} are expected{hint}"

@@ -52,8 +52,8 @@ def fit_schema(
     everything : Statistics
         Of all rows given to fit: the scale of columns that are constant on the training rows.
     like : Schema or None
-        Of other training rows of the same table: its places of levels are taken over, so that both
-        have the same encoded columns.
+        Of more training rows of the same table: its places of levels are taken over, so that both
+        have the same encoded columns; levels that only these have are new ones, as to new rows.
     """
     statistics = column_statistics(tiles, len(names)).or_else(everything)
     scales = [kind.scale if isinstance(kind, Real) else None for kind in kinds]
@@ -71,8 +71,12 @@ def fit_schema(
     columns = []
     for j, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         if isinstance(kind, Categorical):
-            places = _places(kind, counts[j]) if like is None else like.columns[j].places
-            columns.append(_category(name, kind, counts[j], np.array(places)))
+            if like is None:
+                places = _places(kind, counts[j])
+                columns.append(_category(name, kind, counts[j], places, int(places.max()) + 1))
+            else:  # what these rows lack is a level never seen to them
+                places = np.where(counts[j] > 0, like.columns[j].places, -1)
+                columns.append(_category(name, kind, counts[j], places, like.columns[j].width))
         else:
             columns.append(_numeric(name, kind, statistics, j, quarters.get(j), bends.get(j)))
     return Schema(tuple(columns))
@@ -120,7 +124,10 @@ def _numeric(
     )
     clip = _clip(kind, low, high, mean, float(statistics.std[j]) / spread)
     rows = float(statistics.rows[j]) if getattr(kind, "found", False) else 0.0
-    return Column(name, kind, center, spread, low, high, *clip, fill=(mean,), rows=rows, bend=bend)
+    whole = isinstance(kind, Real) and bend is None and bool(statistics.whole[j])
+    return Column(
+        name, kind, center, spread, low, high, *clip, (mean,), rows=rows, bend=bend, whole=whole
+    )
 
 
 def _places(kind: Categorical, counts: Floats) -> Integers:
@@ -137,9 +144,9 @@ def _places(kind: Categorical, counts: Floats) -> Integers:
     return places
 
 
-def _category(name: str, kind: Categorical, counts: Floats, places: Integers) -> Column:
-    width = int(places.max()) + 1
-    share = np.bincount(places, weights=counts, minlength=width) + 1e-9
+def _category(name: str, kind: Categorical, counts: Floats, places: Integers, width: int) -> Column:
+    known = places >= 0
+    share = np.bincount(places[known], weights=counts[known], minlength=width) + 1e-9
     share /= share.sum()
     last = counts[places == width - 1] + 1e-9
     return Column(

@@ -160,7 +160,7 @@ def open_stream(
 ) -> Stream:
     """Open a file, a folder of files or a pattern such as ``data/*.parquet``; "-" is CSV on stdin.
 
-    Files of a folder are one table: the same columns, in the order of their names.
+    Files of a folder are one table, in the order of their names: the same columns, in any order.
 
     Raises
     ------
@@ -231,8 +231,11 @@ def _binary(paths: list[str], walk: Walk) -> Stream:
             for path in paths:
                 with blocks.naming(path, paths):
                     tables = walk(path, None if wanted == names else wanted)
-                    if next(tables).column_names != names:
-                        raise DataError(f"its columns are not those of {paths[0]}")
+                    if (found := next(tables).column_names) != names:
+                        if not blocks.same_names(found, names):
+                            raise DataError(f"its columns are not those of {paths[0]}")
+                        tables = walk(path, wanted)  # by name
+                        next(tables)
                     for chunk in itertools.chain.from_iterable(_cut(t, wanted) for t in tables):
                         yield replace(chunk, data=_cast(chunk.data, types))
 

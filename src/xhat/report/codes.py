@@ -55,6 +55,17 @@ def plane(facts: Facts, limits: Limits, shown: Integers, cuts: Cuts) -> dict[str
     }
 
 
+def _bars(values: Floats) -> tuple[Integers, Floats]:
+    """Return counts and edges of bars; of values that differ by rounding alone one stands out."""
+    low, high = float(values.min()), float(values.max())
+    least = 1e-12 * max(abs(low), abs(high), 1e-12)
+    ends = (low, high) if high - low > least else (low - 0.5, low + 0.5)
+    if ends[0] == ends[1]:  # too large for 0.5 to count
+        ends = (low - abs(low), low + abs(low))
+    counts, edges = np.histogram(values, BINS, ends)
+    return counts, edges
+
+
 def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
     """Return per unit: its weight on each column, its histogram, the rows that excite it most."""
     count = min(facts.k, limits.units)
@@ -62,7 +73,7 @@ def units(facts: Facts, limits: Limits, shown: Integers) -> dict[str, Any]:
     weights = unit_weights(facts, count)
     found = []
     for u in range(count):
-        counts, edges = np.histogram(H[:, u], BINS)
+        counts, edges = _bars(H[:, u])
         top = np.argsort(-H[:, u], kind="stable")[:5]
         found.append(
             {

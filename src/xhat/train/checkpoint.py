@@ -72,6 +72,8 @@ class Checkpoint:
     stop: Callable[[], bool] | None = None
     #: Whether ``stop`` is being asked: training goes on between its runs of steps.
     running: bool = field(default=False, init=False)
+    #: Whether the fit was given a seed, which must be that of what is found; else that is taken.
+    seeded: bool = field(default=False, init=False)
     _whole: Checkpoint | None = field(default=None, repr=False)
     _name: str = field(default=MODEL, repr=False)
     _fingerprint: dict[str, str] = field(default_factory=dict, repr=False)
@@ -101,7 +103,7 @@ class Checkpoint:
         ParameterError
             If it is a file, or the folder is not empty and nothing is to be resumed.
         CheckpointError
-            If no checkpoint in it can be read.
+            If no checkpoint in it can be read, or it is that of a fit from another seed.
         """
         if self._begun:
             return
@@ -115,6 +117,8 @@ class Checkpoint:
         self._found = self._newest(MODEL)
         found = self._found or self._newest(FILLER)
         if found is not None:
+            if self.seeded and found[0]["seed_generator"] != _generator_state(rng):
+                raise self._of_another("seed")
             rng.bit_generator.state = found[0]["seed_generator"]
         self._seed = _generator_state(rng)
         self._begun = True
@@ -163,14 +167,18 @@ class Checkpoint:
         self._found = None
         for name, digest in fingerprint.items():
             if header["fingerprint"].get(name) != digest:
-                raise CheckpointError(
-                    f"{self.folder} holds a checkpoint of another fit (other {name}): give "
-                    "another folder, or the same data and parameters"
-                )
+                raise self._of_another(name)
         try:
             _restore(state, header, arrays)
         except (TypeError, ValueError, KeyError) as error:
             raise CheckpointError(f"{self.folder}: a checkpoint does not fit ({error})") from None
+
+    def _of_another(self, what: str) -> CheckpointError:
+        """Return the error for a checkpoint of a fit that differs in this."""
+        return CheckpointError(
+            f"{self.folder} holds a checkpoint of another fit (other {what}): give another folder, "
+            "or the same data, parameters and seed"
+        )
 
     def __call__(self, state: LoopState) -> None:
         """Between two runs of steps: write a checkpoint if it is time, stop if asked to."""
@@ -205,11 +213,17 @@ class Checkpoint:
         self._due = now + max(EVERY, PATIENCE * (now - began))
 
 
-def opened(checkpoint: str | os.PathLike[str] | Checkpoint | None) -> Checkpoint | None:
+def opened(
+    checkpoint: str | os.PathLike[str] | Checkpoint | None, *, seeded: bool
+) -> Checkpoint | None:
     """Return the checkpoint of a folder, for a fit that has not begun."""
-    if checkpoint is None or isinstance(checkpoint, Checkpoint):
-        return None if checkpoint is None else checkpoint.reopened()
-    return Checkpoint(checkpoint)
+    if checkpoint is None:
+        return None
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    found = checkpoint.reopened()
+    found.seeded = seeded
+    return found
 
 
 def _pack(state: LoopState, fingerprint: dict[str, str], seed: dict[str, Any]) -> bytes:

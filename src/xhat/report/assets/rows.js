@@ -103,7 +103,7 @@ const pairLegend = () => el("div", { class: "legend" },
     { name: "nats", number: true, key: (c) => c.nats, show: (c) => fmt(c.nats, 3) },
     { name: "spread", number: true, key: (c) => c.spread, show: (c) => (c.spread === null ? "" : fmt(c.spread, 3)) },
     { name: "sketch", key: (c) => c.loss, show: sketch }] }),
-    el("p", { class: "how" }, `Mean, PCA, xhat: losses on ${R.verdict.n_rows} ${R.verdict.rows}, all at the same code size. Loss here, share and nats (of the column's own terms) are means over the rows of this page; spread is that of the residuals on rows not trained on, in the column's own units.`));
+    el("p", { class: "how" }, `Mean, PCA, xhat: losses on ${R.verdict.n_rows} ${R.verdict.rows}, all at the same code size. Loss here, share and nats are means over the rows of this page (nats by how far the column's own cells are from what is rebuilt; explain says which cells caused that, and adds up differently); spread is that of the residuals on rows not trained on, in the column's own units.`));
 }
 {
   const O = R.originals, node = section("originals", "Original and reconstruction",

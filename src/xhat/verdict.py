@@ -5,6 +5,7 @@ Knows: a fitted model, its baseline, rows. Must not know: how they were fitted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ class Comparison:
         where = (
             f"on {self.n_rows} {rows_of(self.n_rows, self.rows)} at {k} unit{'s' if k > 1 else ''}"
         )
-        overflow = not np.isfinite([self.mean, self.pca, self.xhat]).all()
+        overflow = not all(map(math.isfinite, (self.mean, self.pca, self.xhat)))
         if overflow or not self.mean:
             nothing = f"the mean leaves no loss {where}, so that there is nothing to compare"
             if overflow:
@@ -128,7 +129,7 @@ class Comparison:
         """Return the fields, the ratio and the sentence as plain values; None for infinite ones."""
         found = {**asdict(self), "ratio": self.ratio, "sentence": self.sentence}
         for name, value in found.items():
-            if isinstance(value, float) and not np.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 found[name] = None
         if self.by_column is not None and not np.isfinite(self.by_column).all():
             parts = [[v if np.isfinite(v) else None for v in part] for part in self.by_column]

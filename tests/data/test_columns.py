@@ -73,6 +73,27 @@ def test_frequent_levels_have_places_and_rare_ones_share_one():
     np.testing.assert_array_equal(Z[2:], [column.fill] * 3)
 
 
+def test_levels_that_a_fold_lacks_are_new_to_it():
+    codes = np.array([1] * 6 + [2] * 5 + [0] * 3 + [3], float)[:, None]
+    whole = schema_of(codes, [Categorical(2, 2)], ["town"], [4])
+    part = codes[:11]  # without the rare ones
+    fold = fit_schema(
+        ["town"],
+        [Categorical(2, 2)],
+        [4],
+        lambda: iter([(part, None)]),
+        column_statistics(lambda: iter([(codes, None)]), 1),
+        whole,
+    )
+    assert whole.columns[0].places == (2, 0, 1, 2)
+    assert fold.columns[0].places == (-1, 0, 1, -1)
+    assert fold.d == whole.d == 3
+    rows = np.array([[0.0], [1.0], [3.0]])
+    assert fold.unseen.cells(rows)[:, 0].tolist() == [True, False, True]
+    assert not whole.unseen.cells(rows).any()
+    np.testing.assert_array_equal(fold.decode(np.eye(3))[:2, 0], [1, 2])
+
+
 def test_every_level_frequent_leaves_no_rare_place():
     codes = np.array([0, 1] * 5, float)[:, None]
     column = schema_of(codes, [Categorical()], ["town"], [2]).columns[0]

@@ -128,17 +128,6 @@ def _missing(required: list[str], total: int) -> str:
     )
 
 
-def note_index(stream: Stream, flags: Flags) -> None:
-    """Say that a column to model may be a row index, as pandas writes it: without a name."""
-    if not stream.named or stream.once or stream.names[:1] != [""]:
-        return
-    if next(stream.select([""]).chunks()).counts_rows:
-        flags.words.say(
-            "note: the first column has no name and counts the rows; if it is a row index: "
-            "--drop '' or --id ''"
-        )
-
-
 def some(names: Sequence[str]) -> str:
     """Return the first few names."""
     return ", ".join(name or "''" for name in names[:SHOWN]) + ", ..." * (len(names) > SHOWN)

@@ -10,7 +10,6 @@ import shlex
 from pathlib import Path
 
 from xhat.cli_job import Job
-from xhat.cli_match import note_index
 from xhat.cli_tools import Flags, Words, about, check_output, modelled, open_data
 from xhat.errors import ParameterError
 
@@ -72,7 +71,6 @@ def print_sweep(
         raise ParameterError(f"--components {components}: expected numbers, e.g. 2,4,8") from None
     with about(data):
         stream = modelled(open_data(data, flags), flags)
-        note_index(stream, flags)
         curve = sweep(stream.whole().data, sizes, random_state=seed)
     print(json.dumps(curve.to_dict()) if as_json else str(curve))  # noqa: T201
 

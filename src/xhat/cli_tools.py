@@ -164,7 +164,6 @@ def counted(n: int, noun: str) -> str:
 def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> Autoencoder:
     """Read, fit, save; say what came out."""
     from xhat import Autoencoder  # noqa: PLC0415
-    from xhat.cli_match import note_index  # noqa: PLC0415
 
     check_output(output, path)
     parameters = _parameters(wishes, quiet=flags.words.quiet)
@@ -172,7 +171,6 @@ def fit_model(path: str, output: str, flags: Flags, wishes: dict[str, Any]) -> A
     ae = make(**parameters)
     with about(path):
         stream = modelled(open_data(path, flags), flags)
-        note_index(stream, flags)
     other, validation = stream, None
     if wishes["validation"]:
         with about(wishes["validation"]):

@@ -113,12 +113,11 @@ class Linear:
     @cached_property
     def usual(self) -> Floats:
         """The mean variance that rows leave to a hidden cell where a fifth is hidden, (d,)."""
-        rng, total, hidden = np.random.default_rng(0), np.zeros((2, len(self.mean))), 0.0
-        while hidden < ASKED * USUAL * len(self.mean):
-            seen = (rng.random((min(self.step, ASKED), len(self.mean))) > USUAL).astype(float)
-            total += [self.left(seen).variances().sum(axis=0), (1 - seen).sum(axis=0)]
-            hidden = float(total[1].sum())
-        return np.asarray(total[0] / np.maximum(total[1], 1))
+        seen = (np.random.default_rng(0).random((ASKED, len(self.mean))) > USUAL).astype(float)
+        total = np.zeros(len(self.mean))
+        for first in range(0, ASKED, self.step):
+            total += self.left(seen[first : first + self.step]).variances().sum(axis=0)
+        return np.asarray(total / np.maximum((1 - seen).sum(axis=0), 1))
 
     def uncertain(self, seen: Floats) -> Floats:
         """Return the mean over rows of what the hidden cells' covariance is given the seen ones."""

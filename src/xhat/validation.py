@@ -6,6 +6,7 @@ Knows: scikit-learn's validation, containers. Must not know: models.
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -196,11 +197,11 @@ def warn_of_counters(matrix: Any, names: list[str], asked: set[str]) -> None:
         return
     steps = matrix[1] - matrix[0]
     for j in np.flatnonzero(steps == 1).tolist():
-        if names[j] and names[j] not in asked and (np.diff(matrix[:, j]) == 1).all():
+        if names[j] not in asked and (np.diff(matrix[:, j]) == 1).all():
             warn(
                 f"column {names[j]!r} counts the rows ({matrix[0, j]:g}, {matrix[1, j]:g}, ...): "
                 f"later ones will look strange; leave it out with heads={{{names[j]!r}: 'ignore'}} "
-                "(commands: --drop NAME), or keep it with 'real'"
+                f"(commands: --drop {shlex.quote(names[j])}), or keep it with 'real'"
             )
 
 

@@ -67,12 +67,6 @@ class Table:
         column = self.column(name)
         return list(column.to_pylist() if self.named else column)
 
-    @property
-    def counts_rows(self) -> bool:
-        """Whether the first column holds 0, 1, 2, ... or 1, 2, 3, ..."""
-        cells = self.values(self.names[0])
-        return any(cells == list(range(first, first + len(cells))) for first in (0, 1))
-
     def position(self, name: str) -> int:
         """Return the number of a column; blanks around names do not count."""
         if name in self._positions:
